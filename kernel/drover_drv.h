@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The structures of drover.ko and what its files offer each other. Each file's
+ * DOC: block says what it owns and which locks protect it.
+ *
+ * Lock order, outermost first: mmap_lock, drover_vm.bind_lock, reservation
+ * locks (one drm_exec per operation), drover_vm.gate.
+ */
+#ifndef _DROVER_DRV_H_
+#define _DROVER_DRV_H_
+
+#include <linux/dma-fence.h>
+#include <linux/gpu_buddy.h>
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include <drm/drm_device.h>
+#include <drm/drm_exec.h>
+#include <drm/drm_file.h>
+#include <drm/drm_gem.h>
+#include <drm/drm_gpuvm.h>
+#include <drm/drm_print.h>
+#include <drm/drover_drm.h>
+#include <drm/gpu_scheduler.h>
+#include <drm/ttm/ttm_bo.h>
+#include <drm/ttm/ttm_device.h>
+#include <drm/ttm/ttm_placement.h>
+#include <drm/ttm/ttm_resource.h>
+#include <drm/ttm/ttm_tt.h>
+
+#include "drover_compat.h"
+
+struct drm_exec;
+struct sg_table;
+
+#define DROVER_MAX_DEVICES	16
+
+/* Limits that userspace learns from DRM_IOCTL_DROVER_DEVICE_INFO. */
+#define DROVER_VA_START		SZ_64K
+#define DROVER_VA_END		(1ULL << 38)
+#define DROVER_MAX_COMMANDS	4096
+#define DROVER_MAX_SYNCS	256
+#define DROVER_MAX_BUFFERS	65536
+#define DROVER_MAX_BINDS	4096
+
+/*
+ * A move gives up a BO after 15 s (TTM). The last job of a full queue must be
+ * done well before that.
+ */
+#define DROVER_MAX_JOBS		16
+#define DROVER_JOB_TIMEOUT_MS	500
+
+/* Longest SPIN that a command may ask for; longer than any time-out. */
+#define DROVER_MAX_SPIN_US	60000000ULL
+
+/**
+ * struct drover_vram - the memory that plays VRAM
+ *
+ * Owned by drover_vram.c.
+ */
+struct drover_vram {
+	/** @manager: TTM's view of it; first, for container_of() */
+	struct ttm_resource_manager manager;
+	/** @lock: protects @buddy */
+	struct mutex lock;
+	/** @buddy: which parts are free */
+	struct gpu_buddy buddy;
+	/** @pages: its pages in the order of their VRAM offset */
+	struct page **pages;
+	/** @vaddr: all of @pages in one piece */
+	void *vaddr;
+	/** @num_pages: length of @pages */
+	unsigned long num_pages;
+};
+
+/**
+ * struct drover_device - a virtual GPU
+ */
+struct drover_device {
+	/** @drm: the DRM device; first */
+	struct drm_device drm;
+	/** @index: 0-based number among drover's devices */
+	u32 index;
+	/** @p2p: peers may map VRAM in place */
+	bool p2p;
+	/** @pin_imports: comparison mode: imports are attached statically */
+	bool pin_imports;
+	/** @ttm: TTM's device */
+	struct ttm_device ttm;
+	/** @vram: VRAM */
+	struct drover_vram vram;
+	/** @gtt: manager of the system memory that the device can reach; a mere limit */
+	struct ttm_resource_manager gtt;
+	/**
+	 * @exclusive: held for writing by the second try of an operation that
+	 * found no memory, for reading by all others, so that contention on
+	 * reservation locks can't pass for a lack of memory twice
+	 */
+	struct rw_semaphore exclusive;
+	/** @timeout_wq: job time-outs, in turn */
+	struct workqueue_struct *timeout_wq;
+	/** @objects_lock: protects @objects, @clients and @vms */
+	struct mutex objects_lock;
+	/** @objects: all BOs and imports (struct drover_object.link) */
+	struct list_head objects;
+	/** @objects_gone: woken when an object leaves @objects */
+	wait_queue_head_t objects_gone;
+	/** @clients: open files (struct drover_client.link) */
+	struct list_head clients;
+	/** @vms: VMs that aren't closed (struct drover_vm.link) */
+	struct list_head vms;
+	/** @pin_limit: how many bytes may be pinned */
+	u64 pin_limit;
+	/** @pinned: bytes pinned now */
+	atomic64_t pinned;
+	/** @pinned_max: highest value of @pinned */
+	atomic64_t pinned_max;
+	/** @evictions: BOs taken out of their placement */
+	atomic64_t evictions;
+	/** @bytes_moved: bytes copied between placements */
+	atomic64_t bytes_moved;
+#ifdef CONFIG_DRM_DROVER_TEST_HOOKS
+	/** @skip_invalidations: test hook: how many invalidations to leave out */
+	atomic_t skip_invalidations;
+#endif
+};
+
+#define to_drover(d) container_of(d, struct drover_device, drm)
+
+/**
+ * struct drover_client - what an open file is charged for
+ *
+ * Outlives the file for as long as something is charged to it.
+ */
+struct drover_client {
+	/** @kref: the file, its VMs and its BOs hold references */
+	struct kref kref;
+	/** @link: in drover_device.clients */
+	struct list_head link;
+	/** @vms: VMs by number */
+	struct xarray vms;
+	/** @pinned: bytes of this client's BOs that are pinned */
+	atomic64_t pinned;
+	/** @busy_ns: time that engines worked for this client */
+	atomic64_t busy_ns;
+	/** @pid: who opened the file, for debugfs */
+	pid_t pid;
+	/** @comm: its name then */
+	char comm[TASK_COMM_LEN];
+};
+
+/**
+ * struct drover_object - what BOs and imports have in common
+ */
+struct drover_object {
+	/** @link: in drover_device.objects */
+	struct list_head link;
+	/** @gem: the GEM object */
+	struct drm_gem_object *gem;
+	/** @placement: one DRM_DROVER_PLACEMENT_*; written under the reservation lock */
+	u32 placement;
+	/** @unplugged: cut off from the device; under drover_device.objects_lock */
+	bool unplugged;
+	/** @evictions: times it was taken out of reach */
+	atomic64_t evictions;
+	/** @moves: times its contents were copied */
+	atomic64_t moves;
+	/** @remaps: times it was made reachable again, over all VMs */
+	atomic64_t remaps;
+};
+
+/**
+ * struct drover_bo - a buffer object in this device's memory
+ */
+struct drover_bo {
+	/** @ttm: TTM's object, which embeds the GEM object; first */
+	struct ttm_buffer_object ttm;
+	/** @object: what it has in common with imports */
+	struct drover_object object;
+	/** @placements: mask of allowed placements */
+	u32 placements;
+	/** @preferred: the one that is tried first */
+	u32 preferred;
+	/** @vm: the VM that it is private to, or NULL; a reference to it is held */
+	struct drover_vm *vm;
+	/** @client: who is charged for it */
+	struct drover_client *client;
+	/**
+	 * @gtt_attachments: attachments that can't reach VRAM and have been
+	 * mapped once; while there are any, GTT is the only place. Under the
+	 * reservation lock.
+	 */
+	unsigned int gtt_attachments;
+	/**
+	 * @attached: its dma-buf while that has attachments, which keep it
+	 * alive; under the reservation lock
+	 */
+	struct dma_buf *attached;
+	/** @num_attachments: of @attached; same lock */
+	unsigned int num_attachments;
+	/** @validated: private: drover_vm.resumes when it was last validated; same lock */
+	u64 validated;
+	/** @put_vm_work: drops the reference to @vm at the very end */
+	struct work_struct put_vm_work;
+};
+
+/**
+ * struct drover_import - a buffer object in another device's memory
+ *
+ * A plain GEM object: TTM's kind for imports enables all of the exporter's
+ * fences when it goes, which would suspend every VM that shares the buffer.
+ */
+struct drover_import {
+	/** @gem: the GEM object; first */
+	struct drm_gem_object gem;
+	/** @object: what it has in common with BOs */
+	struct drover_object object;
+	/** @dma_buf: held for as long as its reservation object is in use here */
+	struct dma_buf *dma_buf;
+	/** @attach: NULL after the device was unplugged */
+	struct dma_buf_attachment *attach;
+	/** @sgt: the present mapping, or NULL; under the reservation lock */
+	struct sg_table *sgt;
+	/** @stale: @sgt was invalidated and waits for its users to drain; same lock */
+	bool stale;
+	/** @is_static: the mapping never changes */
+	bool is_static;
+	/** @unmap_work: unmaps a stale @sgt if nobody remaps it first */
+	struct work_struct unmap_work;
+};
+
+#define to_drover_import(g) container_of(g, struct drover_import, gem)
+
+static inline struct drover_bo *to_drover_bo(struct ttm_buffer_object *ttm)
+{
+	return container_of(ttm, struct drover_bo, ttm);
+}
+
+static inline struct drover_bo *gem_to_drover_bo(struct drm_gem_object *gem)
+{
+	return container_of(gem, struct drover_bo, ttm.base);
+}
+
+/*
+ * Page table entries: a DMA address or, for the device's own VRAM, an offset
+ * into it. The low bits of a page address are free for flags.
+ */
+#define DROVER_PTE_VALID	BIT_ULL(0)
+#define DROVER_PTE_VRAM		BIT_ULL(1)
+
+/**
+ * struct drover_pair - a BO in a VM
+ *
+ * States: *evicted* (on the VM's evicted list) and not. @present says whether
+ * the engine may use @ptes: it stays set while an evicted pair drains.
+ */
+struct drover_pair {
+	/** @base: drm_gpuvm's view of it; first */
+	struct drm_gpuvm_bo base;
+	/** @link: in drover_vm.evicted; under the VM's gate */
+	struct list_head link;
+	/** @ptes: one entry per page of the BO; written while not @present */
+	u64 *ptes;
+	/** @present: @ptes are what the engine may use; changed under the gate */
+	bool present;
+	/** @was_present: it was present before, so that the next time is a remap */
+	bool was_present;
+};
+
+#define to_drover_pair(b) container_of(b, struct drover_pair, base)
+
+/**
+ * struct drover_engine - a VM's kernel engine: one thread that runs one job at a time
+ */
+struct drover_engine {
+	/** @thread: made with the VM: starting a job allocates nothing */
+	struct task_struct *thread;
+	/** @wait: woken when @job or @stop changes */
+	wait_queue_head_t wait;
+	/** @job: what it works on, or NULL */
+	struct drover_job *job;
+	/** @stop: give up @job as soon as possible */
+	bool stop;
+};
+
+/**
+ * struct drover_vm_stats - counters of a VM, see struct drm_drover_vm_info
+ */
+struct drover_vm_stats {
+	/** @submitted: jobs */
+	u64 submitted;
+	/** @completed: jobs */
+	u64 completed;
+	/** @evictions: pairs taken out of reach */
+	u64 evictions;
+	/** @invalidations: those by an exporter's request */
+	u64 invalidations;
+	/** @remaps: pairs made reachable again */
+	u64 remaps;
+	/** @resumes: submissions that remapped something */
+	u64 resumes;
+	/** @failed_checks: CHECK commands */
+	u64 failed_checks;
+	/** @check_address: of the last one */
+	u64 check_address;
+	/** @check_found: what was there */
+	u32 check_found;
+	/** @check_expected: what should have been */
+	u32 check_expected;
+	/** @fault_address: GPU address of the page fault that lost the VM */
+	u64 fault_address;
+};
+
+/**
+ * struct drover_vm - a GPU address space
+ */
+struct drover_vm {
+	/** @base: drm_gpuvm's view of it; its r_obj carries the shared dma_resv */
+	struct drm_gpuvm base;
+	/** @drover: the device */
+	struct drover_device *drover;
+	/** @client: who owns it */
+	struct drover_client *client;
+	/** @link: in drover_device.vms */
+	struct list_head link;
+	/** @id: its number in the client */
+	u32 id;
+	/** @bind_lock: serialises changes of the mappings */
+	struct mutex bind_lock;
+	/**
+	 * @gate: innermost lock: protects @evicted, drover_pair.present,
+	 * @last_job, @closed, @lost and @stats. Nothing is allocated and no
+	 * fence is waited for under it.
+	 */
+	struct mutex gate;
+	/** @evicted: pairs that must be made reachable before the next job */
+	struct list_head evicted;
+	/** @last_job: fence of the last job, or NULL */
+	struct dma_fence *last_job;
+	/** @closed: no more submissions: the VM is being destroyed */
+	bool closed;
+	/** @lost: errno that it was lost for, or zero */
+	int lost;
+	/** @stats: counters */
+	struct drover_vm_stats stats;
+	/** @resumes: counts calls of drover_vm_validate(); under the reservation lock */
+	u64 resumes;
+	/** @resuming: such a call is under way; same lock */
+	bool resuming;
+	/** @bulk: the private BOs on TTM's LRU; under its lru_lock */
+	struct ttm_lru_bulk_move bulk;
+	/** @sched: one scheduler per VM: nobody stands in line behind another client */
+	struct drm_gpu_scheduler sched;
+	/** @entity: the only one of @sched */
+	struct drm_sched_entity entity;
+	/** @submit_wq: runs @sched */
+	struct workqueue_struct *submit_wq;
+	/** @engine: runs the jobs */
+	struct drover_engine engine;
+	/** @fence_context: of the jobs' fences */
+	u64 fence_context;
+	/** @fence_seqno: the last one given out; under the VM's reservation lock */
+	u64 fence_seqno;
+	/** @jobs: jobs in flight */
+	atomic_t jobs;
+	/** @jobs_wait: woken when @jobs falls */
+	wait_queue_head_t jobs_wait;
+	/** @close_work: tears the VM down when its number is gone */
+	struct work_struct close_work;
+};
+
+static inline struct drover_vm *to_drover_vm(struct drm_gpuvm *gpuvm)
+{
+	return container_of(gpuvm, struct drover_vm, base);
+}
+
+/**
+ * struct drover_va - a mapping
+ */
+struct drover_va {
+	/** @base: drm_gpuvm's view of it */
+	struct drm_gpuva base;
+	/** @readonly: GPU writes fault */
+	bool readonly;
+};
+
+#define to_drover_va(v) container_of(v, struct drover_va, base)
+
+/**
+ * struct drover_job - a submission on its way through the engine
+ */
+struct drover_job {
+	/** @base: the scheduler's view of it */
+	struct drm_sched_job base;
+	/** @vm: outlives it: a VM waits for its jobs before it goes */
+	struct drover_vm *vm;
+	/** @fence: what was published: our own, not the scheduler's */
+	struct dma_fence *fence;
+	/** @commands: what to do */
+	struct drm_drover_command *commands;
+	/** @num_commands: length of @commands */
+	u32 num_commands;
+};
+
+extern struct workqueue_struct *drover_wq;
+extern const struct dma_buf_ops drover_dma_buf_ops;
+
+/* drover_drv.c */
+void drover_client_put(struct drover_client *client);
+struct drover_vm *drover_vm_lookup(struct drm_file *file, u32 id);
+
+/* drover_bo.c */
+void drover_object_init(struct drover_device *drover, struct drover_object *object,
+			struct drm_gem_object *gem, u32 placement);
+void drover_object_fini(struct drover_device *drover, struct drover_object *object);
+struct drover_object *drover_object_of(struct drm_gem_object *gem);
+bool drover_is_bo(struct drm_gem_object *gem);
+bool drover_is_import(struct drm_gem_object *gem);
+int drover_bo_validate(struct drover_bo *bo, struct ttm_operation_ctx *ctx);
+void drover_bo_write_ptes(struct drover_bo *bo, u64 *ptes);
+int drover_bo_pin(struct drover_bo *bo);
+void drover_bo_unpin(struct drover_bo *bo);
+void drover_bo_unplug(struct drover_bo *bo);
+int drover_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int drover_bo_mmap_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int drover_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int drover_evict_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+
+/* drover_vram.c */
+extern const struct ttm_device_funcs drover_ttm_funcs;
+int drover_vram_init(struct drover_device *drover, u64 size);
+int drover_gtt_init(struct drover_device *drover, u64 size);
+struct sg_table *drover_vram_sg(struct drover_device *drover, struct ttm_resource *res);
+void drover_vram_write_ptes(struct ttm_resource *res, u64 *ptes);
+void drover_sg_write_ptes(struct sg_table *sgt, u64 *ptes);
+struct sg_table *drover_tt_sg(struct ttm_tt *tt);
+void drover_tt_unplug(struct drover_device *drover, struct ttm_tt *tt);
+int drover_bo_vmap(struct drm_gem_object *gem, struct iosys_map *map);
+void drover_bo_vunmap(struct drm_gem_object *gem, struct iosys_map *map);
+
+/* drover_vm.c */
+int drover_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int drover_vm_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int drover_vm_info_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+void drover_vm_close(struct drover_vm *vm);
+void drover_vm_free(struct drm_gpuvm *gpuvm);
+int drover_vm_validate(struct drover_vm *vm, bool evict_own);
+
+/* drover_bind.c */
+extern const struct drm_gpuvm_ops drover_gpuvm_ops;
+int drover_vm_bind_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+void drover_vm_unbind_all(struct drover_vm *vm);
+
+/* drover_gate.c */
+bool drover_object_invalidate(struct drm_gem_object *gem, bool by_exporter);
+void drover_object_unmap(struct drm_gem_object *gem);
+int drover_object_drain(struct drm_gem_object *gem, bool interruptible);
+void drover_pair_map(struct drover_pair *pair);
+void drover_pair_remove(struct drover_pair *pair);
+void drover_vm_lose(struct drover_vm *vm, int reason);
+int drover_vm_usable(struct drover_vm *vm);
+int drover_vm_drain(struct drover_vm *vm, bool interruptible);
+
+/* drover_exec.c */
+int drover_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int drover_sched_start_vm(struct drover_vm *vm);
+void drover_sched_stop_vm(struct drover_vm *vm);
+
+/* drover_engine.c */
+int drover_engine_start(struct drover_engine *engine, u32 vm_id);
+void drover_engine_stop(struct drover_engine *engine);
+void drover_engine_run(struct drover_engine *engine, struct drover_job *job);
+void drover_engine_abort(struct drover_engine *engine);
+int drover_command_check(const struct drm_drover_command *command);
+
+/* drover_prime.c */
+struct dma_buf *drover_gem_export(struct drm_gem_object *gem, int flags);
+struct drm_gem_object *drover_gem_import(struct drm_device *drm, struct dma_buf *dma_buf);
+int drover_import_validate(struct drover_import *import);
+void drover_import_unplug(struct drover_import *import);
+
+/* drover_show.c */
+void drover_show_fdinfo(struct drm_printer *p, struct drm_file *file);
+void drover_debugfs_init(struct drover_device *drover);
+
+#ifdef CONFIG_DRM_DROVER_TEST_HOOKS
+static inline bool drover_hook_skip_invalidation(struct drover_device *drover)
+{
+	return atomic_dec_if_positive(&drover->skip_invalidations) >= 0;
+}
+#else
+static inline bool drover_hook_skip_invalidation(struct drover_device *drover)
+{
+	return false;
+}
+#endif
+
+#endif

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/*
+ * The kernel engine: what runs a job's commands.
+ */
+
+#include <linux/delay.h>
+#include <linux/dma-direct.h>
+#include <linux/kthread.h>
+#include <linux/slab.h>
+
+#include "drover_drv.h"
+
+/**
+ * DOC: the kernel engine
+ *
+ * One thread per VM, made with the VM, that runs one job at a time. It reaches
+ * memory through the page table entries of the VM's pairs and through nothing
+ * else, page by page, and looks before each page whether it has to stop: the
+ * VM was lost, or its job timed out. So a missing invalidation shows up as wrong
+ * data or as a page fault.
+ *
+ * It holds no lock while it works. The tree of mappings changes only while
+ * the VM is drained, and entries only while their pair isn't present.
+ *
+ * Everything between taking a job and signalling its fence is part of the fence
+ * signalling path: no memory is allocated there.
+ */
+
+/* How a range of GPU addresses is walked. */
+struct drover_access {
+	struct drover_job *job;
+	u64 address;
+	bool write;
+	struct drm_gpuva *va;
+	u32 *ptr;
+};
+
+/* What ended a job: a fault and a failed check are the job's own. */
+static int drover_engine_fault(struct drover_access *access)
+{
+	struct drover_vm *vm = access->job->vm;
+
+	mutex_lock(&vm->gate);
+	if (!vm->lost) {
+		WRITE_ONCE(vm->lost, EFAULT);
+		vm->stats.fault_address = access->address;
+	}
+	mutex_unlock(&vm->gate);
+	return -EFAULT;
+}
+
+static void *drover_engine_address(struct drover_vm *vm, u64 pte)
+{
+	struct drover_device *drover = vm->drover;
+	u64 address = pte & PAGE_MASK;
+	phys_addr_t phys;
+
+	if (pte & DROVER_PTE_VRAM)
+		return drover->vram.vaddr + address;
+
+	phys = dma_to_phys(drover->drm.dev, address);
+	return pfn_valid(PHYS_PFN(phys)) ? phys_to_virt(phys) : NULL;
+}
+
+/*
+ * Makes access->ptr point to access->address, which must not be used beyond
+ * the end of the page.
+ */
+static int drover_engine_translate(struct drover_access *access)
+{
+	struct drover_vm *vm = access->job->vm;
+	struct drm_gpuva *va = access->va;
+	struct drover_pair *pair;
+	void *page;
+	u64 pte;
+
+	if (!va || access->address < va->va.addr ||
+	    access->address - va->va.addr >= va->va.range) {
+		va = drm_gpuva_find_first(&vm->base, access->address, 1);
+		access->va = va;
+	}
+	if (!va || (access->write && to_drover_va(va)->readonly))
+		return drover_engine_fault(access);
+
+	pair = to_drover_pair(va->vm_bo);
+	if (!READ_ONCE(pair->present))
+		return drover_engine_fault(access);
+	pte = pair->ptes[(va->gem.offset + access->address - va->va.addr) >> PAGE_SHIFT];
+	page = pte & DROVER_PTE_VALID ? drover_engine_address(vm, pte) : NULL;
+	if (!page)
+		return drover_engine_fault(access);
+
+	access->ptr = page + offset_in_page(access->address);
+	return 0;
+}
+
+static int drover_engine_check_stop(struct drover_job *job)
+{
+	struct drover_vm *vm = job->vm;
+
+	if (READ_ONCE(vm->lost) || READ_ONCE(vm->engine.stop))
+		return -ECANCELED;
+	cond_resched();
+	return 0;
+}
+
+static int drover_op_check(struct drover_job *job, const u32 *src, u64 address,
+			   u32 value, u32 step, u32 count)
+{
+	struct drover_vm *vm = job->vm;
+	u32 i, found;
+
+	for (i = 0; i < count; i++, value += step) {
+		found = READ_ONCE(src[i]);
+		if (found == value)
+			continue;
+		mutex_lock(&vm->gate);
+		vm->stats.failed_checks++;
+		vm->stats.check_address = address + i * sizeof(u32);
+		vm->stats.check_found = found;
+		vm->stats.check_expected = value;
+		mutex_unlock(&vm->gate);
+		return -EILSEQ;
+	}
+	return 0;
+}
+
+/* One piece of a command: at most a page, contiguous for every operand. */
+static int drover_op_piece(struct drover_job *job, const struct drm_drover_command *command,
+			   struct drover_access *dst, struct drover_access *src,
+			   struct drover_access *src2, u32 value, u32 count)
+{
+	u32 i;
+
+	switch (command->opcode) {
+	case DRM_DROVER_OP_FILL:
+		for (i = 0; i < count; i++)
+			dst->ptr[i] = value + i * command->step;
+		return 0;
+	case DRM_DROVER_OP_COPY:
+		memcpy(dst->ptr, src->ptr, count * sizeof(u32));
+		return 0;
+	case DRM_DROVER_OP_ADD:
+		for (i = 0; i < count; i++)
+			dst->ptr[i] = src->ptr[i] + src2->ptr[i];
+		return 0;
+	default:
+		return drover_op_check(job, src->ptr, src->address, value, command->step, count);
+	}
+}
+
+static int drover_access_prepare(struct drover_access *access, u64 *bytes)
+{
+	int ret;
+
+	ret = drover_engine_translate(access);
+	if (!ret)
+		*bytes = min_t(u64, *bytes, PAGE_SIZE - offset_in_page(access->address));
+	return ret;
+}
+
+static int drover_op_memory(struct drover_job *job, const struct drm_drover_command *command)
+{
+	struct drover_access dst = { .job = job, .address = command->dst, .write = true };
+	struct drover_access src = { .job = job, .address = command->src };
+	struct drover_access src2 = { .job = job, .address = command->src2 };
+	bool has_dst = command->opcode != DRM_DROVER_OP_CHECK;
+	bool has_src = command->opcode != DRM_DROVER_OP_FILL;
+	bool has_src2 = command->opcode == DRM_DROVER_OP_ADD;
+	u64 left = command->size, bytes;
+	u32 value = command->value;
+	int ret;
+
+	while (left) {
+		bytes = left;
+		ret = drover_engine_check_stop(job);
+		if (!ret && has_dst)
+			ret = drover_access_prepare(&dst, &bytes);
+		if (!ret && has_src)
+			ret = drover_access_prepare(&src, &bytes);
+		if (!ret && has_src2)
+			ret = drover_access_prepare(&src2, &bytes);
+		if (!ret)
+			ret = drover_op_piece(job, command, &dst, &src, &src2, value,
+					      bytes / sizeof(u32));
+		if (ret)
+			return ret;
+
+		dst.address += bytes;
+		src.address += bytes;
+		src2.address += bytes;
+		value += command->step * (u32)(bytes / sizeof(u32));
+		left -= bytes;
+	}
+	return 0;
+}
+
+static int drover_op_spin(struct drover_job *job, u64 duration_us)
+{
+	ktime_t end = ktime_add_us(ktime_get(), duration_us);
+	int ret = 0;
+
+	while (!ret && ktime_before(ktime_get(), end)) {
+		usleep_range(50, 100);
+		ret = drover_engine_check_stop(job);
+	}
+	return ret;
+}
+
+static int drover_job_run_commands(struct drover_job *job)
+{
+	const struct drm_drover_command *command = job->commands;
+	u32 i;
+	int ret;
+
+	ret = drover_engine_check_stop(job);
+	for (i = 0; !ret && i < job->num_commands; i++, command++) {
+		if (command->opcode == DRM_DROVER_OP_SPIN)
+			ret = drover_op_spin(job, command->size);
+		else
+			ret = drover_op_memory(job, command);
+	}
+	return ret;
+}
+
+static bool drover_addresses_ok(u64 address, u64 size, bool used)
+{
+	if (!used)
+		return !address;
+	return IS_ALIGNED(address, sizeof(u32)) && address <= U64_MAX - size;
+}
+
+/**
+ * drover_command_check - is a command from userspace well formed?
+ * @command: the command
+ *
+ * Addresses aren't looked up: what isn't mapped is a GPU page fault.
+ *
+ * Return: 0 or -EINVAL.
+ */
+int drover_command_check(const struct drm_drover_command *command)
+{
+	bool dst = false, src = false, src2 = false, value = false;
+
+	switch (command->opcode) {
+	case DRM_DROVER_OP_FILL:
+		dst = value = true;
+		break;
+	case DRM_DROVER_OP_COPY:
+		dst = src = true;
+		break;
+	case DRM_DROVER_OP_ADD:
+		dst = src = src2 = true;
+		break;
+	case DRM_DROVER_OP_CHECK:
+		src = value = true;
+		break;
+	case DRM_DROVER_OP_SPIN:
+		if (command->size > DROVER_MAX_SPIN_US)
+			return -EINVAL;
+		break;
+	default:
+		return -EINVAL;
+	}
+
+	if (command->flags || (!value && (command->value || command->step)))
+		return -EINVAL;
+	if ((dst || src) && !IS_ALIGNED(command->size, sizeof(u32)))
+		return -EINVAL;
+	if (!drover_addresses_ok(command->dst, command->size, dst) ||
+	    !drover_addresses_ok(command->src, command->size, src) ||
+	    !drover_addresses_ok(command->src2, command->size, src2))
+		return -EINVAL;
+	if (command->opcode == DRM_DROVER_OP_COPY &&
+	    command->dst < command->src + command->size &&
+	    command->src < command->dst + command->size)
+		return -EINVAL;
+	return 0;
+}
+
+static void drover_engine_run_job(struct drover_job *job)
+{
+	struct dma_fence *fence = job->fence;
+	struct drover_vm *vm = job->vm;
+	ktime_t start = ktime_get();
+	bool cookie;
+	int ret;
+
+	cookie = dma_fence_begin_signalling();
+	ret = drover_job_run_commands(job);
+	if (ret)
+		dma_fence_set_error(fence, ret == -EILSEQ ? ret : -ECANCELED);
+
+	mutex_lock(&vm->gate);
+	vm->stats.completed++;
+	mutex_unlock(&vm->gate);
+	atomic64_add(ktime_to_ns(ktime_sub(ktime_get(), start)), &vm->client->busy_ns);
+
+	/* The job is the scheduler's to free as soon as this is signalled. */
+	dma_fence_signal(fence);
+	dma_fence_end_signalling(cookie);
+}
+
+static int drover_engine_thread(void *data)
+{
+	struct drover_engine *engine = data;
+
+	while (!kthread_should_stop()) {
+		struct drover_job *job;
+		struct dma_fence *fence;
+
+		wait_event_idle(engine->wait, kthread_should_stop() ||
+				READ_ONCE(engine->job));
+		job = READ_ONCE(engine->job);
+		if (!job)
+			continue;
+
+		fence = dma_fence_get(job->fence);
+		drover_engine_run_job(job);
+		dma_fence_put(fence);
+		WRITE_ONCE(engine->job, NULL);
+		wake_up_all(&engine->wait);
+	}
+	return 0;
+}
+
+/**
+ * drover_engine_start - make the engine of a new VM
+ * @engine: the engine
+ * @vm_id: for the thread's name
+ *
+ * Return: 0 or a negative errno.
+ */
+int drover_engine_start(struct drover_engine *engine, u32 vm_id)
+{
+	struct task_struct *thread;
+
+	init_waitqueue_head(&engine->wait);
+	thread = kthread_run(drover_engine_thread, engine, "drover-engine/%u", vm_id);
+	if (IS_ERR(thread))
+		return PTR_ERR(thread);
+	engine->thread = thread;
+	return 0;
+}
+
+/**
+ * drover_engine_stop - end an engine without a job
+ * @engine: the engine
+ */
+void drover_engine_stop(struct drover_engine *engine)
+{
+	kthread_stop(engine->thread);
+}
+
+/**
+ * drover_engine_run - start a job
+ * @engine: the engine, without a job
+ * @job: what to run; must live until its fence is signalled
+ */
+void drover_engine_run(struct drover_engine *engine, struct drover_job *job)
+{
+	/* The last job's fence is signalled a moment before its place is free. */
+	wait_event_idle(engine->wait, !READ_ONCE(engine->job));
+	WRITE_ONCE(engine->job, job);
+	wake_up_all(&engine->wait);
+}
+
+/**
+ * drover_engine_abort - end the running job, if any, and wait until it has ended
+ * @engine: the engine
+ */
+void drover_engine_abort(struct drover_engine *engine)
+{
+	WRITE_ONCE(engine->stop, true);
+	wait_event_idle(engine->wait, !READ_ONCE(engine->job));
+	WRITE_ONCE(engine->stop, false);
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/*
+ * Address spaces: create, destroy, describe, make resident.
+ */
+
+#include <linux/slab.h>
+
+#include "drover_drv.h"
+
+/**
+ * DOC: address spaces
+ *
+ * A &struct drover_vm is a &struct drm_gpuvm with an engine. Private BOs use
+ * its reservation object, so one lock covers all of them.
+ *
+ * References: the client's table of numbers holds one until the VM is closed,
+ * ioctls hold one while they run, pairs and private BOs hold one each. Closing
+ * happens on a work queue: it waits for the jobs, stops the engine and unbinds
+ * everything, which drops the pairs' references.
+ */
+
+static int drover_vm_validate_pair(struct drover_vm *vm, struct drover_pair *pair,
+				   struct ttm_operation_ctx *ctx)
+{
+	struct drm_gem_object *gem = pair->base.obj;
+	struct drover_bo *bo;
+	int ret;
+
+	dma_resv_assert_held(gem->resv);
+
+	if (drover_is_import(gem)) {
+		ret = drover_import_validate(to_drover_import(gem));
+		if (ret)
+			return ret;
+		drover_sg_write_ptes(to_drover_import(gem)->sgt, pair->ptes);
+	} else {
+		bo = gem_to_drover_bo(gem);
+		ret = drover_bo_validate(bo, ctx);
+		if (ret)
+			return ret;
+		if (bo->vm)
+			bo->validated = vm->resumes;
+		drover_bo_write_ptes(bo, pair->ptes);
+	}
+	drover_pair_map(pair);
+	return 0;
+}
+
+static struct drover_pair *drover_vm_next_evicted(struct drover_vm *vm)
+{
+	struct drover_pair *pair;
+
+	mutex_lock(&vm->gate);
+	pair = list_first_entry_or_null(&vm->evicted, struct drover_pair, link);
+	mutex_unlock(&vm->gate);
+	return pair;
+}
+
+/**
+ * drover_vm_validate - make everything in a VM reachable
+ * @vm: the VM; the reservation locks of it and of all its BOs must be held
+ * @evict_own: the VM's own private BOs may be evicted to make room, except what
+ *	this call has validated
+ *
+ * Making room for one BO may evict another of the same VM; that one is then
+ * found on the list again, and settles for GTT if there is no other way. Since
+ * what was validated isn't evicted by the same call, this ends.
+ *
+ * Return: 0 if nothing is evicted any more, or a negative errno; -ENOMEM and
+ * -ENOSPC may also stand for a deadlock back-off that TTM hid.
+ */
+int drover_vm_validate(struct drover_vm *vm, bool evict_own)
+{
+	struct ttm_operation_ctx ctx = {
+		.interruptible = true,
+		.gfp_retry_mayfail = true,
+		.allow_res_evict = evict_own,
+		.resv = drm_gpuvm_resv(&vm->base),
+	};
+	struct drover_pair *pair;
+	bool resumed = false;
+	int ret = 0;
+
+	dma_resv_assert_held(ctx.resv);
+
+	vm->resumes++;
+	vm->resuming = true;
+	while ((pair = drover_vm_next_evicted(vm))) {
+		ret = drover_vm_validate_pair(vm, pair, &ctx);
+		if (ret)
+			break;
+		resumed = true;
+	}
+	vm->resuming = false;
+
+	if (resumed) {
+		mutex_lock(&vm->gate);
+		vm->stats.resumes++;
+		mutex_unlock(&vm->gate);
+	}
+	return ret;
+}
+
+static void drover_vm_close_work(struct work_struct *work)
+{
+	struct drover_vm *vm = container_of(work, struct drover_vm, close_work);
+
+	drover_sched_stop_vm(vm);
+	drover_vm_unbind_all(vm);
+	drm_gpuvm_put(&vm->base);
+}
+
+/**
+ * drover_vm_close - start to destroy a VM whose number is gone
+ * @vm: the VM; takes over the reference of the number
+ */
+void drover_vm_close(struct drover_vm *vm)
+{
+	mutex_lock(&vm->gate);
+	vm->closed = true;
+	mutex_unlock(&vm->gate);
+
+	mutex_lock(&vm->drover->objects_lock);
+	list_del_init(&vm->link);
+	mutex_unlock(&vm->drover->objects_lock);
+
+	queue_work(drover_wq, &vm->close_work);
+}
+
+/**
+ * drover_vm_free - free a VM that nothing refers to any more
+ * @gpuvm: the VM; called by drm_gpuvm
+ */
+void drover_vm_free(struct drm_gpuvm *gpuvm)
+{
+	struct drover_vm *vm = to_drover_vm(gpuvm);
+
+	ttm_lru_bulk_move_fini(&vm->drover->ttm, &vm->bulk);
+	dma_fence_put(vm->last_job);
+	drover_client_put(vm->client);
+	mutex_destroy(&vm->gate);
+	mutex_destroy(&vm->bind_lock);
+	kfree(vm);
+}
+
+static struct drover_vm *drover_vm_create(struct drover_device *drover,
+					  struct drover_client *client)
+{
+	struct drm_gem_object *r_obj;
+	struct drover_vm *vm;
+	int ret;
+
+	vm = kzalloc_obj(*vm);
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+
+	r_obj = drm_gpuvm_resv_object_alloc(&drover->drm);
+	if (!r_obj) {
+		kfree(vm);
+		return ERR_PTR(-ENOMEM);
+	}
+
+	vm->drover = drover;
+	mutex_init(&vm->bind_lock);
+	mutex_init(&vm->gate);
+	INIT_LIST_HEAD(&vm->evicted);
+	INIT_LIST_HEAD(&vm->link);
+	INIT_WORK(&vm->close_work, drover_vm_close_work);
+	ttm_lru_bulk_move_init(&vm->bulk);
+	kref_get(&client->kref);
+	vm->client = client;
+
+	drm_gpuvm_init(&vm->base, "drover", 0, &drover->drm, r_obj,
+		       DROVER_VA_START, DROVER_VA_END - DROVER_VA_START, 0, 0,
+		       &drover_gpuvm_ops);
+	drm_gem_object_put(r_obj);
+
+	ret = drover_sched_start_vm(vm);
+	if (ret) {
+		drm_gpuvm_put(&vm->base);
+		return ERR_PTR(ret);
+	}
+	return vm;
+}
+
+/**
+ * drover_vm_create_ioctl - DRM_IOCTL_DROVER_VM_CREATE
+ * @drm: the DRM device
+ * @data: struct drm_drover_vm_create
+ * @file: the caller's file
+ *
+ * Return: 0 or a negative errno.
+ */
+int drover_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drover_device *drover = to_drover(drm);
+	struct drover_client *client = file->driver_priv;
+	struct drm_drover_vm_create *args = data;
+	struct drover_vm *vm;
+	int ret;
+
+	if (args->flags)
+		return -EINVAL;
+
+	vm = drover_vm_create(drover, client);
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
+
+	mutex_lock(&drover->objects_lock);
+	list_add_tail(&vm->link, &drover->vms);
+	mutex_unlock(&drover->objects_lock);
+
+	/* The number may be used by another thread as soon as it is there. */
+	ret = xa_alloc(&client->vms, &vm->id, NULL, xa_limit_31b, GFP_KERNEL);
+	if (!ret) {
+		args->vm_id = vm->id;
+		ret = xa_err(xa_store(&client->vms, vm->id, vm, GFP_KERNEL));
+	}
+	if (ret)
+		drover_vm_close(vm);
+	return ret;
+}
+
+/**
+ * drover_vm_destroy_ioctl - DRM_IOCTL_DROVER_VM_DESTROY
+ * @drm: the DRM device
+ * @data: struct drm_drover_vm_destroy
+ * @file: the caller's file
+ *
+ * Return: 0 or a negative errno.
+ */
+int drover_vm_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drover_client *client = file->driver_priv;
+	struct drm_drover_vm_destroy *args = data;
+	struct drover_vm *vm;
+
+	if (args->pad)
+		return -EINVAL;
+
+	vm = xa_erase(&client->vms, args->vm_id);
+	if (!vm)
+		return -ENOENT;
+	drover_vm_close(vm);
+	return 0;
+}
+
+static void drover_vm_count(struct drover_vm *vm, struct drm_drover_vm_info *info)
+{
+	struct drover_pair *pair;
+	struct drm_gpuva *va;
+
+	lockdep_assert_held(&vm->bind_lock);
+
+	mutex_lock(&vm->gate);
+	drm_gpuvm_for_each_va(va, &vm->base) {
+		info->mappings++;
+		if (!list_is_first(&va->gem.entry, &va->vm_bo->list.gpuva))
+			continue;
+		pair = to_drover_pair(va->vm_bo);
+		info->bos++;
+		if (!list_empty(&pair->link))
+			info->evicted_bos++;
+		else if (pair->present)
+			info->resident_bytes += va->gem.obj->size;
+	}
+
+	info->flags = vm->lost ? DRM_DROVER_VM_LOST : 0;
+	info->lost_reason = vm->lost;
+	info->submitted = vm->stats.submitted;
+	info->completed = vm->stats.completed;
+	info->evictions = vm->stats.evictions;
+	info->invalidations = vm->stats.invalidations;
+	info->remaps = vm->stats.remaps;
+	info->resumes = vm->stats.resumes;
+	info->failed_checks = vm->stats.failed_checks;
+	info->check_address = vm->stats.check_address;
+	info->check_found = vm->stats.check_found;
+	info->check_expected = vm->stats.check_expected;
+	info->fault_address = vm->stats.fault_address;
+	mutex_unlock(&vm->gate);
+}
+
+/**
+ * drover_vm_info_ioctl - DRM_IOCTL_DROVER_VM_INFO
+ * @drm: the DRM device
+ * @data: struct drm_drover_vm_info
+ * @file: the caller's file
+ *
+ * Return: 0 or a negative errno.
+ */
+int drover_vm_info_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_drover_vm_info *args = data;
+	struct drm_drover_vm_info info = { .vm_id = args->vm_id };
+	struct drover_vm *vm;
+	int ret;
+
+	if (args->flags)
+		return -EINVAL;
+
+	vm = drover_vm_lookup(file, args->vm_id);
+	if (!vm)
+		return -ENOENT;
+
+	ret = mutex_lock_interruptible(&vm->bind_lock);
+	if (!ret) {
+		drover_vm_count(vm, &info);
+		mutex_unlock(&vm->bind_lock);
+		*args = info;
+	}
+	drm_gpuvm_put(&vm->base);
+	return ret;
+}
