@@ -20,14 +20,15 @@
  * drained engine: the engine walks the tree without a lock.
  */
 
-/* A map may split one mapping before and one after it; an unmap likewise. */
-#define DROVER_VAS_PER_BIND 3
+/* What one operation may make: a mapping, and what is left before and after it. */
+enum drover_slot { DROVER_SLOT_MAP, DROVER_SLOT_PREV, DROVER_SLOT_NEXT, DROVER_SLOTS };
 
 struct drover_bind {
 	struct drm_drover_bind args;
 	struct drm_gem_object *gem;
 	struct drm_gpuvm_bo *vm_bo;
-	struct drover_va *vas[DROVER_VAS_PER_BIND];
+	struct drover_va *vas[DROVER_SLOTS];
+	struct llist_head removed;
 };
 
 struct drover_bind_list {
@@ -57,26 +58,18 @@ static void drover_pair_free(struct drm_gpuvm_bo *vm_bo)
 	kfree(pair);
 }
 
-static struct drover_va *drover_bind_take_va(struct drover_bind *bind)
+static struct drover_va *drover_take_va(struct drover_va **slot)
 {
-	struct drover_va *va;
-	int i;
+	struct drover_va *va = *slot;
 
-	for (i = 0; i < DROVER_VAS_PER_BIND; i++) {
-		va = bind->vas[i];
-		if (va) {
-			bind->vas[i] = NULL;
-			return va;
-		}
-	}
-	/* One operation makes at most three mappings. */
-	BUG();
+	*slot = NULL;
+	return va;
 }
 
 static int drover_step_map(struct drm_gpuva_op *op, void *priv)
 {
 	struct drover_bind *bind = priv;
-	struct drover_va *va = drover_bind_take_va(bind);
+	struct drover_va *va = drover_take_va(&bind->vas[DROVER_SLOT_MAP]);
 
 	va->readonly = bind->args.flags & DRM_DROVER_BIND_READONLY;
 	drm_gpuva_map(bind->vm_bo->vm, &va->base, &op->map);
@@ -84,23 +77,39 @@ static int drover_step_map(struct drm_gpuva_op *op, void *priv)
 	return 0;
 }
 
-static void drover_va_remove(struct drm_gpuva *va)
+/*
+ * Freeing a BO takes reservation locks, its VM's for example, so the last
+ * reference must not go while some are held.
+ */
+static void drover_va_remove(struct drover_bind *bind, struct drm_gpuva *va)
 {
+	drm_gem_object_get(va->gem.obj);
 	drm_gpuva_unlink(va);
-	kfree(to_drover_va(va));
+	__llist_add(&to_drover_va(va)->removed, &bind->removed);
+}
+
+static void drover_bind_put_removed(struct drover_bind *bind)
+{
+	struct drover_va *va, *next;
+
+	llist_for_each_entry_safe(va, next, __llist_del_all(&bind->removed), removed) {
+		drm_gem_object_put(va->base.gem.obj);
+		kfree(va);
+	}
 }
 
 static int drover_step_remap(struct drm_gpuva_op *op, void *priv)
 {
 	struct drm_gpuva *old = op->remap.unmap->va;
 	struct drover_va *prev = NULL, *next = NULL;
+	struct drover_bind *bind = priv;
 
 	if (op->remap.prev) {
-		prev = drover_bind_take_va(priv);
+		prev = drover_take_va(&bind->vas[DROVER_SLOT_PREV]);
 		prev->readonly = to_drover_va(old)->readonly;
 	}
 	if (op->remap.next) {
-		next = drover_bind_take_va(priv);
+		next = drover_take_va(&bind->vas[DROVER_SLOT_NEXT]);
 		next->readonly = to_drover_va(old)->readonly;
 	}
 
@@ -109,7 +118,7 @@ static int drover_step_remap(struct drm_gpuva_op *op, void *priv)
 		drm_gpuva_link(&prev->base, old->vm_bo);
 	if (next)
 		drm_gpuva_link(&next->base, old->vm_bo);
-	drover_va_remove(old);
+	drover_va_remove(bind, old);
 	return 0;
 }
 
@@ -118,7 +127,7 @@ static int drover_step_unmap(struct drm_gpuva_op *op, void *priv)
 	struct drm_gpuva *va = op->unmap.va;
 
 	drm_gpuva_unmap(&op->unmap);
-	drover_va_remove(va);
+	drover_va_remove(priv, va);
 	return 0;
 }
 
@@ -187,7 +196,7 @@ static int drover_bind_prepare(struct drover_bind_list *list, struct drm_file *f
 			list->failed = i;
 			return ret;
 		}
-		for (k = 0; k < DROVER_VAS_PER_BIND; k++) {
+		for (k = 0; k < DROVER_SLOTS; k++) {
 			bind->vas[k] = kzalloc_obj(*bind->vas[k]);
 			if (!bind->vas[k])
 				return -ENOMEM;
@@ -202,8 +211,9 @@ static void drover_bind_cleanup(struct drover_bind_list *list)
 	int k;
 
 	for (bind = list->binds; bind < list->binds + list->count; bind++) {
-		for (k = 0; k < DROVER_VAS_PER_BIND; k++)
+		for (k = 0; k < DROVER_SLOTS; k++)
 			kfree(bind->vas[k]);
+		drover_bind_put_removed(bind);
 		if (bind->gem)
 			drm_gem_object_put(bind->gem);
 	}
@@ -423,9 +433,10 @@ void drover_vm_unbind_all(struct drover_vm *vm)
 		drm_gem_object_get(gem);
 		dma_resv_lock(gem->resv, NULL);
 		drm_gpuva_remove(va);
-		drover_va_remove(va);
+		drm_gpuva_unlink(va);
 		dma_resv_unlock(gem->resv);
 		drm_gem_object_put(gem);
+		kfree(to_drover_va(va));
 	}
 	mutex_unlock(&vm->bind_lock);
 }

@@ -154,8 +154,10 @@ static void drover_bo_places(struct drover_bo *bo, struct ttm_place *places,
 	u32 allowed = bo->placements, preferred = bo->preferred;
 	unsigned int n = 0;
 
-	if (bo->gtt_attachments)
-		allowed = preferred = DRM_DROVER_PLACEMENT_GTT;
+	if (bo->gtt_attachments) {
+		allowed = DRM_DROVER_PLACEMENT_GTT;
+		preferred = DRM_DROVER_PLACEMENT_GTT;
+	}
 
 	memset(places, 0, 2 * sizeof(*places));
 	if (preferred == DRM_DROVER_PLACEMENT_VRAM)

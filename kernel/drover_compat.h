@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /*
- * Every difference between the kernel versions that drover.ko supports (6.12
- * LTS and 7.3), and nothing else. The driver is written against 7.3; what
- * 6.12 calls otherwise is adapted here.
+ * Every difference between the kernel versions that drover.ko supports, from
+ * 6.12 LTS to 7.3, and nothing else. The driver is written against the newest;
+ * Kbuild looks which of the DROVER_HAS_* this kernel's headers offer, and what
+ * is missing is adapted here.
  */
 #ifndef _DROVER_COMPAT_H_
 #define _DROVER_COMPAT_H_
@@ -10,7 +11,6 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-fence.h>
 #include <linux/slab.h>
-#include <linux/version.h>
 
 #include <drm/drm_drv.h>
 #include <drm/drm_gpuvm.h>
@@ -19,39 +19,48 @@
 #include <drm/ttm/ttm_device.h>
 #include <drm/ttm/ttm_tt.h>
 
-#define DROVER_BEFORE_7 (LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0))
-
 /*
- * Before 7.0 the core pins in dma_buf_map_attachment() unless this option is
- * set, whatever both drivers can do; since then dynamic mappings are never
- * pinned by the core.
+ * Where the callback still has its old name, the core pins in
+ * dma_buf_map_attachment() unless an option is set, whatever both drivers can
+ * do. Since then dynamic mappings are never pinned by the core.
  */
-#if DROVER_BEFORE_7 && !IS_ENABLED(CONFIG_DMABUF_MOVE_NOTIFY)
-#define DROVER_CORE_PINS_DYNAMIC_IMPORTS 1
-#else
+#ifdef DROVER_HAS_INVALIDATE_MAPPINGS
 #define DROVER_CORE_PINS_DYNAMIC_IMPORTS 0
+#else
+#define DROVER_CORE_PINS_DYNAMIC_IMPORTS (!IS_ENABLED(CONFIG_DMABUF_MOVE_NOTIFY))
+#define invalidate_mappings		move_notify
+#define dma_buf_invalidate_mappings	dma_buf_move_notify
 #endif
 
 /*
- * Before 7.0 a signalled fence still calls its ops, so the module must stay
- * for as long as a fence of it lives.
+ * A signalled fence that still calls its ops needs the module for as long as it
+ * lives.
  */
-#define DROVER_FENCE_HOLDS_MODULE DROVER_BEFORE_7
+#ifdef DROVER_HAS_INDEPENDENT_FENCES
+#define DROVER_FENCE_HOLDS_MODULE 0
+#else
+#define DROVER_FENCE_HOLDS_MODULE 1
+#endif
 
-/* The dmem cgroup controller came with 6.14. */
-#define DROVER_HAS_DMEM_CGROUP (!DROVER_BEFORE_7 && IS_ENABLED(CONFIG_CGROUP_DMEM))
-
-#if DROVER_BEFORE_7
-
-#define invalidate_mappings		move_notify
-#define dma_buf_invalidate_mappings	dma_buf_move_notify
+#ifndef DROVER_HAS_ENABLE_SIGNALING
 #define dma_fence_enable_signaling	dma_fence_enable_sw_signaling
+#endif
 
+#ifndef DROVER_HAS_KZALLOC_OBJ
 #define kzalloc_obj(object)		kzalloc(sizeof(object), GFP_KERNEL)
+#endif
 
-#define DROVER_SCHED_STAT_RESET		DRM_GPU_SCHED_STAT_NOMINAL
+#ifdef DROVER_HAS_DRIVER_GEM_GPUVA
 #define DROVER_DRIVER_GEM_GPUVA		DRIVER_GEM_GPUVA
+#else
+#define DROVER_DRIVER_GEM_GPUVA		0
+#endif
 
+#ifndef DROVER_HAS_SCHED_STAT_RESET
+#define DRM_GPU_SCHED_STAT_RESET	DRM_GPU_SCHED_STAT_NOMINAL
+#endif
+
+#ifndef DROVER_HAS_SCHED_INIT_ARGS
 struct drm_sched_init_args {
 	const struct drm_sched_backend_ops *ops;
 	struct workqueue_struct *submit_wq;
@@ -64,94 +73,69 @@ struct drm_sched_init_args {
 	const char *name;
 	struct device *dev;
 };
+#endif
 
 static inline int drover_sched_init(struct drm_gpu_scheduler *sched,
 				    const struct drm_sched_init_args *args)
 {
+#ifdef DROVER_HAS_SCHED_INIT_ARGS
+	return drm_sched_init(sched, args);
+#else
 	return drm_sched_init(sched, args->ops, args->submit_wq, args->num_rqs,
 			      args->credit_limit, args->hang_limit,
 			      args->timeout, args->timeout_wq, args->score,
 			      args->name, args->dev);
+#endif
 }
 
 static inline void drover_sched_start(struct drm_gpu_scheduler *sched)
 {
-	drm_sched_start(sched);
-}
-
-static inline int drover_ttm_device_init(struct ttm_device *bdev,
-					 const struct ttm_device_funcs *funcs,
-					 struct drm_device *drm)
-{
-	return ttm_device_init(bdev, funcs, drm->dev,
-			       drm->anon_inode->i_mapping,
-			       drm->vma_offset_manager, false, false);
-}
-
-static inline void drover_ttm_bo_fini(struct ttm_buffer_object *bo)
-{
-	ttm_bo_put(bo);
-}
-
-static inline int drover_ttm_bo_populate(struct ttm_buffer_object *bo,
-					 struct ttm_operation_ctx *ctx)
-{
-	return ttm_tt_populate(bo->bdev, bo->ttm, ctx);
-}
-
-static inline int drover_gpuvm_sm_map(struct drm_gpuvm *gpuvm, void *priv,
-				      u64 va, u64 size,
-				      struct drm_gem_object *obj, u64 offset)
-{
-	return drm_gpuvm_sm_map(gpuvm, priv, va, size, obj, offset);
-}
-
-static inline struct drm_gpuvm_bo *
-drover_gpuvm_bo_obtain(struct drm_gpuvm *gpuvm, struct drm_gem_object *obj)
-{
-	return drm_gpuvm_bo_obtain(gpuvm, obj);
-}
-
-#else /* !DROVER_BEFORE_7 */
-
-#define DROVER_SCHED_STAT_RESET		DRM_GPU_SCHED_STAT_RESET
-#define DROVER_DRIVER_GEM_GPUVA		0
-
-static inline int drover_sched_init(struct drm_gpu_scheduler *sched,
-				    const struct drm_sched_init_args *args)
-{
-	return drm_sched_init(sched, args);
-}
-
-static inline void drover_sched_start(struct drm_gpu_scheduler *sched)
-{
+#ifdef DROVER_HAS_SCHED_START_ERRNO
 	drm_sched_start(sched, 0);
+#else
+	drm_sched_start(sched);
+#endif
 }
 
 static inline int drover_ttm_device_init(struct ttm_device *bdev,
 					 const struct ttm_device_funcs *funcs,
 					 struct drm_device *drm)
 {
+#ifdef DROVER_HAS_TTM_ALLOC_FLAGS
 	return ttm_device_init(bdev, funcs, drm->dev,
 			       drm->anon_inode->i_mapping,
 			       drm->vma_offset_manager, 0);
+#else
+	return ttm_device_init(bdev, funcs, drm->dev,
+			       drm->anon_inode->i_mapping,
+			       drm->vma_offset_manager, false, false);
+#endif
 }
 
 static inline void drover_ttm_bo_fini(struct ttm_buffer_object *bo)
 {
+#ifdef DROVER_HAS_TTM_BO_FINI
 	ttm_bo_fini(bo);
+#else
+	ttm_bo_put(bo);
+#endif
 }
 
 static inline int drover_ttm_bo_populate(struct ttm_buffer_object *bo,
 					 struct ttm_operation_ctx *ctx)
 {
+#ifdef DROVER_HAS_TTM_BO_POPULATE
 	return ttm_bo_populate(bo, ctx);
+#else
+	return ttm_tt_populate(bo->bdev, bo->ttm, ctx);
+#endif
 }
 
 static inline int drover_gpuvm_sm_map(struct drm_gpuvm *gpuvm, void *priv,
 				      u64 va, u64 size,
 				      struct drm_gem_object *obj, u64 offset)
 {
+#ifdef DROVER_HAS_GPUVM_MAP_REQ
 	struct drm_gpuvm_map_req req = {
 		.map.va.addr = va,
 		.map.va.range = size,
@@ -160,14 +144,19 @@ static inline int drover_gpuvm_sm_map(struct drm_gpuvm *gpuvm, void *priv,
 	};
 
 	return drm_gpuvm_sm_map(gpuvm, priv, &req);
+#else
+	return drm_gpuvm_sm_map(gpuvm, priv, va, size, obj, offset);
+#endif
 }
 
 static inline struct drm_gpuvm_bo *
 drover_gpuvm_bo_obtain(struct drm_gpuvm *gpuvm, struct drm_gem_object *obj)
 {
+#ifdef DROVER_HAS_GPUVM_OBTAIN_LOCKED
 	return drm_gpuvm_bo_obtain_locked(gpuvm, obj);
-}
-
+#else
+	return drm_gpuvm_bo_obtain(gpuvm, obj);
 #endif
+}
 
 #endif

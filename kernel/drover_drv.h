@@ -12,6 +12,7 @@
 #include <linux/dma-fence.h>
 #include <linux/gpu_buddy.h>
 #include <linux/kref.h>
+#include <linux/llist.h>
 #include <linux/mutex.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -385,6 +386,8 @@ struct drover_va {
 	struct drm_gpuva base;
 	/** @readonly: GPU writes fault */
 	bool readonly;
+	/** @removed: unmapped, but holds its BO until all locks are dropped */
+	struct llist_node removed;
 };
 
 #define to_drover_va(v) container_of(v, struct drover_va, base)
@@ -458,7 +461,7 @@ void drover_vm_unbind_all(struct drover_vm *vm);
 bool drover_object_invalidate(struct drm_gem_object *gem, bool by_exporter);
 void drover_object_unmap(struct drm_gem_object *gem);
 int drover_object_drain(struct drm_gem_object *gem, bool interruptible);
-void drover_pair_map(struct drover_pair *pair);
+bool drover_pair_map(struct drover_pair *pair);
 void drover_pair_remove(struct drover_pair *pair);
 void drover_vm_lose(struct drover_vm *vm, int reason);
 int drover_vm_usable(struct drover_vm *vm);

@@ -98,7 +98,9 @@ static int drover_engine_check_stop(struct drover_job *job)
 {
 	struct drover_vm *vm = job->vm;
 
-	if (READ_ONCE(vm->lost) || READ_ONCE(vm->engine.stop))
+	if (READ_ONCE(vm->engine.stop))
+		return -ETIME;
+	if (READ_ONCE(vm->lost))
 		return -ECANCELED;
 	cond_resched();
 	return 0;
@@ -240,39 +242,23 @@ static bool drover_addresses_ok(u64 address, u64 size, bool used)
  */
 int drover_command_check(const struct drm_drover_command *command)
 {
-	bool dst = false, src = false, src2 = false, value = false;
+	bool fill = command->opcode == DRM_DROVER_OP_FILL;
+	bool copy = command->opcode == DRM_DROVER_OP_COPY;
+	bool add = command->opcode == DRM_DROVER_OP_ADD;
+	bool check = command->opcode == DRM_DROVER_OP_CHECK;
 
-	switch (command->opcode) {
-	case DRM_DROVER_OP_FILL:
-		dst = value = true;
-		break;
-	case DRM_DROVER_OP_COPY:
-		dst = src = true;
-		break;
-	case DRM_DROVER_OP_ADD:
-		dst = src = src2 = true;
-		break;
-	case DRM_DROVER_OP_CHECK:
-		src = value = true;
-		break;
-	case DRM_DROVER_OP_SPIN:
-		if (command->size > DROVER_MAX_SPIN_US)
-			return -EINVAL;
-		break;
-	default:
+	if (command->opcode > DRM_DROVER_OP_SPIN || command->flags)
 		return -EINVAL;
-	}
-
-	if (command->flags || (!value && (command->value || command->step)))
+	if (command->opcode == DRM_DROVER_OP_SPIN ? command->size > DROVER_MAX_SPIN_US :
+						    !IS_ALIGNED(command->size, sizeof(u32)))
 		return -EINVAL;
-	if ((dst || src) && !IS_ALIGNED(command->size, sizeof(u32)))
+	if (!fill && !check && (command->value || command->step))
 		return -EINVAL;
-	if (!drover_addresses_ok(command->dst, command->size, dst) ||
-	    !drover_addresses_ok(command->src, command->size, src) ||
-	    !drover_addresses_ok(command->src2, command->size, src2))
+	if (!drover_addresses_ok(command->dst, command->size, fill || copy || add) ||
+	    !drover_addresses_ok(command->src, command->size, copy || add || check) ||
+	    !drover_addresses_ok(command->src2, command->size, add))
 		return -EINVAL;
-	if (command->opcode == DRM_DROVER_OP_COPY &&
-	    command->dst < command->src + command->size &&
+	if (copy && command->dst < command->src + command->size &&
 	    command->src < command->dst + command->size)
 		return -EINVAL;
 	return 0;
@@ -289,7 +275,7 @@ static void drover_engine_run_job(struct drover_job *job)
 	cookie = dma_fence_begin_signalling();
 	ret = drover_job_run_commands(job);
 	if (ret)
-		dma_fence_set_error(fence, ret == -EILSEQ ? ret : -ECANCELED);
+		dma_fence_set_error(fence, ret);
 
 	mutex_lock(&vm->gate);
 	vm->stats.completed++;

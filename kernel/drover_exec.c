@@ -33,6 +33,7 @@
 
 struct drover_fence {
 	struct dma_fence base;
+	/* The fence's own, as dma_fence_init() wants one. */
 	spinlock_t lock;
 };
 
@@ -533,7 +534,7 @@ static enum drm_gpu_sched_stat drover_timedout_job(struct drm_sched_job *base)
 	drm_sched_stop(&vm->sched, base);
 	drover_engine_abort(&vm->engine);
 	drover_sched_start(&vm->sched);
-	return DROVER_SCHED_STAT_RESET;
+	return DRM_GPU_SCHED_STAT_RESET;
 }
 
 /* Takes no lock but the wait queue's, and drops no reference but the fence's. */

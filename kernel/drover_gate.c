@@ -115,8 +115,10 @@ int drover_object_drain(struct drm_gem_object *gem, bool interruptible)
 /**
  * drover_pair_map - let the engine use a pair's new entries
  * @pair: the pair; the BO's reservation lock must be held, the entries written
+ *
+ * Return: whether it had been reachable before.
  */
-void drover_pair_map(struct drover_pair *pair)
+bool drover_pair_map(struct drover_pair *pair)
 {
 	struct drover_vm *vm = to_drover_vm(pair->base.vm);
 	struct drover_object *object = drover_object_of(pair->base.obj);
@@ -135,6 +137,7 @@ void drover_pair_map(struct drover_pair *pair)
 		atomic64_inc(&object->remaps);
 		trace_drover_remap(pair->base.obj, vm->id);
 	}
+	return remapped;
 }
 
 /**
@@ -157,7 +160,7 @@ void drover_pair_remove(struct drover_pair *pair)
  * @reason: positive errno; the first one stays
  *
  * The engine looks before each access, so a lost VM's jobs touch no memory.
- * Jobs in flight end with -ECANCELED.
+ * Jobs in flight end with -ECANCELED, but for the one that is the reason.
  */
 void drover_vm_lose(struct drover_vm *vm, int reason)
 {

@@ -19,8 +19,9 @@
  * BO counts in total for the region that it prefers, and as resident in the one
  * where it is. What is pinned comes in a key of our own.
  *
- * debugfs: gem, vms and client_stats list what there is (clients is the DRM core's own). Numbers are snapshots;
- * places and counters are read without the locks that they change under.
+ * debugfs: gem, vms and client_stats list what there is (clients is the DRM
+ * core's own). Numbers are snapshots; places and counters are read without the
+ * locks that they change under.
  */
 
 enum drover_region {
@@ -148,7 +149,8 @@ static int drover_debugfs_vms(struct seq_file *m, void *unused)
 	struct drover_device *drover = to_drover(entry->dev);
 	struct drover_vm *vm;
 
-	seq_puts(m, "pid vm state evicted submitted completed evictions invalidations remaps resumes\n");
+	seq_puts(m, "pid vm state evicted submitted completed ");
+	seq_puts(m, "evictions invalidations remaps resumes\n");
 	mutex_lock(&drover->objects_lock);
 	list_for_each_entry(vm, &drover->vms, link)
 		drover_show_vm(m, vm);

@@ -19,6 +19,7 @@
  * everything, which drops the pairs' references.
  */
 
+/* Returns whether it was a remap, or a negative errno. */
 static int drover_vm_validate_pair(struct drover_vm *vm, struct drover_pair *pair,
 				   struct ttm_operation_ctx *ctx)
 {
@@ -42,8 +43,7 @@ static int drover_vm_validate_pair(struct drover_vm *vm, struct drover_pair *pai
 			bo->validated = vm->resumes;
 		drover_bo_write_ptes(bo, pair->ptes);
 	}
-	drover_pair_map(pair);
-	return 0;
+	return drover_pair_map(pair);
 }
 
 static struct drover_pair *drover_vm_next_evicted(struct drover_vm *vm)
@@ -87,9 +87,9 @@ int drover_vm_validate(struct drover_vm *vm, bool evict_own)
 	vm->resuming = true;
 	while ((pair = drover_vm_next_evicted(vm))) {
 		ret = drover_vm_validate_pair(vm, pair, &ctx);
-		if (ret)
+		if (ret < 0)
 			break;
-		resumed = true;
+		resumed |= ret;
 	}
 	vm->resuming = false;
 
@@ -98,7 +98,7 @@ int drover_vm_validate(struct drover_vm *vm, bool evict_own)
 		vm->stats.resumes++;
 		mutex_unlock(&vm->gate);
 	}
-	return ret;
+	return min(ret, 0);
 }
 
 static void drover_vm_close_work(struct work_struct *work)

@@ -16,7 +16,7 @@
 #include "drover_drv.h"
 #include "drover_trace.h"
 
-#if DROVER_HAS_DMEM_CGROUP
+#ifdef DROVER_HAS_DMEM_CGROUP
 #include <linux/cgroup_dmem.h>
 #endif
 
@@ -259,7 +259,7 @@ static void drover_vram_fini(struct drm_device *drm, void *unused)
 /* VRAM of a device is a region of the dmem cgroup where the kernel has it. */
 static int drover_vram_init_cgroup(struct drover_device *drover, u64 size)
 {
-#if DROVER_HAS_DMEM_CGROUP
+#if defined(DROVER_HAS_DMEM_CGROUP) && IS_ENABLED(CONFIG_CGROUP_DMEM)
 	struct dmem_cgroup_init init = { .size = size };
 	struct dmem_cgroup_region *region;
 
@@ -334,8 +334,11 @@ void drover_vram_write_ptes(struct ttm_resource *res, u64 *ptes)
 	list_for_each_entry(block, &vres->blocks, link) {
 		offset = gpu_buddy_block_offset(block);
 		end = offset + (PAGE_SIZE << gpu_buddy_block_order(block));
-		for (; offset < end; offset += PAGE_SIZE)
-			*ptes++ = offset | DROVER_PTE_VRAM | DROVER_PTE_VALID;
+		while (offset < end) {
+			*ptes = offset | DROVER_PTE_VRAM | DROVER_PTE_VALID;
+			offset += PAGE_SIZE;
+			ptes++;
+		}
 	}
 }
 
@@ -414,8 +417,10 @@ void drover_sg_write_ptes(struct sg_table *sgt, u64 *ptes)
 {
 	struct sg_dma_page_iter iter;
 
-	for_each_sgtable_dma_page(sgt, &iter, 0)
-		*ptes++ = sg_page_iter_dma_address(&iter) | DROVER_PTE_VALID;
+	for_each_sgtable_dma_page(sgt, &iter, 0) {
+		*ptes = sg_page_iter_dma_address(&iter) | DROVER_PTE_VALID;
+		ptes++;
+	}
 }
 
 /**

@@ -82,9 +82,11 @@ enum drm_drover_placement {
 
 /** @DRM_DROVER_DEVICE_P2P: peers may map this device's VRAM in place (module parameter p2p) */
 #define DRM_DROVER_DEVICE_P2P			(1ULL << 0)
-/** @DRM_DROVER_DEVICE_PIN_IMPORTS: comparison mode: imports are pinned (module parameter pin_imports) */
+/** @DRM_DROVER_DEVICE_PIN_IMPORTS: comparison mode: imports are pinned (parameter pin_imports) */
 #define DRM_DROVER_DEVICE_PIN_IMPORTS		(1ULL << 1)
-/** @DRM_DROVER_DEVICE_FENCE_MODE_JOB: comparison mode: each submission fences each shared BO (fence_mode=job) */
+/**
+ * @DRM_DROVER_DEVICE_FENCE_MODE_JOB: each submission locks and fences each shared BO
+ */
 #define DRM_DROVER_DEVICE_FENCE_MODE_JOB	(1ULL << 2)
 
 /**
@@ -114,13 +116,13 @@ struct drm_drover_device_info {
 	__u64 va_start;
 	/** @va_end: end (exclusive) of the GPU addresses of a VM */
 	__u64 va_end;
-	/** @evictions: BOs moved out of VRAM or GTT to make room or by request, since the device was created */
+	/** @evictions: BOs moved out to make room or by request, since the device was created */
 	__u64 evictions;
 	/** @bytes_moved: bytes copied between placements since the device was created */
 	__u64 bytes_moved;
 	/** @device_index: 0-based number of the device among drover's */
 	__u32 device_index;
-	/** @max_jobs: how many jobs of a VM may be in flight; SUBMIT waits for a place beyond that */
+	/** @max_jobs: how many jobs of a VM may be in flight; SUBMIT waits for a place */
 	__u32 max_jobs;
 	/** @job_timeout_ms: a job running longer than this loses its VM */
 	__u32 job_timeout_ms;
@@ -183,7 +185,10 @@ struct drm_drover_bo_mmap {
 #define DRM_DROVER_BO_PRIVATE		(1U << 0)
 /** @DRM_DROVER_BO_IMPORTED: memory of another device */
 #define DRM_DROVER_BO_IMPORTED		(1U << 1)
-/** @DRM_DROVER_BO_EXPORTED: a dma-buf of it exists */
+/**
+ * @DRM_DROVER_BO_EXPORTED: a dma-buf of it exists; DRM keeps it for as long as
+ * the BO has a handle, even if no fd is left
+ */
 #define DRM_DROVER_BO_EXPORTED		(1U << 2)
 /**
  * @DRM_DROVER_BO_STATIC: imported, and its mapping stays as it is for as long
@@ -214,7 +219,7 @@ struct drm_drover_bo_info {
 	__u64 evictions;
 	/** @moves: times its contents were moved; zero if imported */
 	__u64 moves;
-	/** @remaps: times it was made reachable again after it had been evicted or moved, over all VMs */
+	/** @remaps: times it was made reachable again after an eviction or move, over all VMs */
 	__u64 remaps;
 };
 
@@ -240,7 +245,7 @@ struct drm_drover_vm_destroy {
 
 /** enum drm_drover_bind_op - operation of a struct drm_drover_bind */
 enum drm_drover_bind_op {
-	/** @DRM_DROVER_BIND_MAP: map a range of a BO; what was mapped there before is replaced */
+	/** @DRM_DROVER_BIND_MAP: map a range of a BO, in place of what was mapped there */
 	DRM_DROVER_BIND_MAP = 0,
 	/** @DRM_DROVER_BIND_UNMAP: unmap all that is mapped in a range, which may be nothing */
 	DRM_DROVER_BIND_UNMAP = 1,
@@ -312,7 +317,7 @@ struct drm_drover_vm_info {
 	__u32 bos;
 	/** @evicted_bos: those of @bos that have to be remapped before the next use */
 	__u32 evicted_bos;
-	/** @resident_bytes: bytes of the BOs (not the mappings) that the VM's engine can reach now */
+	/** @resident_bytes: bytes of the BOs (not the mappings) that the engine can reach now */
 	__u64 resident_bytes;
 	/** @submitted: jobs submitted */
 	__u64 submitted;
@@ -355,7 +360,7 @@ enum drm_drover_opcode {
 	DRM_DROVER_OP_SPIN = 4,
 };
 
-/** struct drm_drover_command - one command of a job; fields that an opcode doesn't use must be zero */
+/** struct drm_drover_command - one command of a job; unused fields must be zero */
 struct drm_drover_command {
 	/** @opcode: enum drm_drover_opcode */
 	__u32 opcode;
@@ -412,6 +417,11 @@ struct drm_drover_buffer {
  * lost; -ENOMEM, -ENOSPC: the working set could not be made resident; -E2BIG:
  * an array is too long; -EINVAL also for an in-sync without a fence. On an error
  * nothing was submitted and no syncobj changed.
+ *
+ * The job's fence carries an error if it didn't do all of its work: -EILSEQ a
+ * CHECK found something else, -EFAULT a GPU page fault, -ETIME it took longer
+ * than the device's job_timeout_ms, -ECANCELED the VM was lost before or by
+ * something else. The latter three go with a lost VM.
  */
 struct drm_drover_submit {
 	/** @vm_id: number of the VM */
@@ -438,9 +448,15 @@ struct drm_drover_submit {
 
 /** enum drm_drover_evict_target - what DRM_IOCTL_DROVER_EVICT evicts */
 enum drm_drover_evict_target {
-	/** @DRM_DROVER_EVICT_BO: the BO with GEM handle @id; -EOPNOTSUPP if imported: it's the exporter's to move */
+	/**
+	 * @DRM_DROVER_EVICT_BO: the BO with GEM handle @id; -EOPNOTSUPP if
+	 * imported: it is the exporter's to move
+	 */
 	DRM_DROVER_EVICT_BO = 0,
-	/** @DRM_DROVER_EVICT_VM: all BOs mapped in the VM @id that this device can move, and its private BOs */
+	/**
+	 * @DRM_DROVER_EVICT_VM: the private BOs of the VM @id, and what else is
+	 * mapped in it, except imports
+	 */
 	DRM_DROVER_EVICT_VM = 1,
 	/** @DRM_DROVER_EVICT_ALL: all BOs that this file has handles for; @id must be zero */
 	DRM_DROVER_EVICT_ALL = 2,
