@@ -31,9 +31,14 @@
 #define MAX_CHANNEL 42
 void picture_draw(unsigned int n, uint32_t *pixels);
 
+/* every so many frames one is a key frame, which GPU 1 keeps bound for good */
+#define KEY_DISTANCE 4
+#define NUM_KEYS (NUM_FRAMES / KEY_DISTANCE)
+
 /*
  * GPU 1 makes 3 × frame n + 2 × frame echo_near(n) + frame echo_far(n) with its
- * ADD command; picture_mix() is the same by the CPU, channel by channel.
+ * ADD command; picture_mix() is the same by the CPU, channel by channel. The far
+ * one is a key frame.
  */
 unsigned int echo_near(unsigned int n);
 unsigned int echo_far(unsigned int n);

@@ -20,12 +20,20 @@ struct gpu1 {
 	struct watched results[NUM_FRAMES];
 };
 
-/* the four that a job works on, side by side; the rest is free to go */
-enum slot { SLOT_FRAME, SLOT_NEAR, SLOT_FAR, SLOT_RESULT, NUM_SLOTS };
+/*
+ * What a job works on besides key frames; the next one's takes its place. Key
+ * frames follow at addresses of their own: they stay part of the working set.
+ */
+enum slot { SLOT_FRAME, SLOT_NEAR, SLOT_RESULT, NUM_SLOTS };
 
 static uint64_t slot_va(struct gpu1 *gpu, enum slot slot)
 {
 	return gpu->va_start + (uint64_t)slot * FRAME_BO_BYTES;
+}
+
+static uint64_t key_va(struct gpu1 *gpu, unsigned int n)
+{
+	return slot_va(gpu, NUM_SLOTS) + (uint64_t)(n / KEY_DISTANCE) * FRAME_BO_BYTES;
 }
 
 static int gpu1_open(struct gpu1 *gpu, bool pinned_mode)
@@ -76,10 +84,10 @@ static int bind_slots(struct gpu1 *gpu, struct drover_bo *const bos[NUM_SLOTS])
 	return drover_vm_bind_array(gpu->vm, binds, NUM_SLOTS, NULL);
 }
 
-static void add_mix(struct gpu1 *gpu)
+static void add_mix(struct gpu1 *gpu, unsigned int n)
 {
 	uint64_t frame = slot_va(gpu, SLOT_FRAME), near = slot_va(gpu, SLOT_NEAR);
-	uint64_t far = slot_va(gpu, SLOT_FAR), result = slot_va(gpu, SLOT_RESULT);
+	uint64_t far = key_va(gpu, echo_far(n)), result = slot_va(gpu, SLOT_RESULT);
 
 	/* 3 × frame + 2 × near + far; no channel reaches 256, so none spills into the next */
 	drover_submission_add(gpu->sub, result, frame, frame, FRAME_BYTES);
@@ -89,7 +97,7 @@ static void add_mix(struct gpu1 *gpu)
 	drover_submission_add(gpu->sub, result, result, far, FRAME_BYTES);
 }
 
-static int mix(struct gpu1 *gpu, struct drover_bo *const bos[NUM_SLOTS])
+static int mix(struct gpu1 *gpu, unsigned int n, struct drover_bo *const bos[NUM_SLOTS])
 {
 	int ret;
 
@@ -97,10 +105,11 @@ static int mix(struct gpu1 *gpu, struct drover_bo *const bos[NUM_SLOTS])
 	if (ret)
 		return ret;
 	drover_submission_reset(gpu->sub);
-	add_mix(gpu);
+	add_mix(gpu, n);
 	/* implicit sync with GPU 0, which may be rendering still */
-	for (unsigned int slot = 0; slot < SLOT_RESULT; slot++)
-		drover_submission_buffer(gpu->sub, bos[slot], DROVER_ACCESS_READ);
+	drover_submission_buffer(gpu->sub, bos[SLOT_FRAME], DROVER_ACCESS_READ);
+	drover_submission_buffer(gpu->sub, bos[SLOT_NEAR], DROVER_ACCESS_READ);
+	drover_submission_buffer(gpu->sub, gpu->frames[echo_far(n)].bo, DROVER_ACCESS_READ);
 	drover_submission_signal(gpu->sub, gpu->done, 0);
 	ret = drover_submission_submit(gpu->sub);
 	if (!ret)
@@ -116,7 +125,6 @@ static int make_result(struct gpu1 *gpu, unsigned int n)
 	struct drover_bo *bos[NUM_SLOTS] = {
 		[SLOT_FRAME] = gpu->frames[n].bo,
 		[SLOT_NEAR] = gpu->frames[echo_near(n)].bo,
-		[SLOT_FAR] = gpu->frames[echo_far(n)].bo,
 	};
 	int ret;
 
@@ -125,7 +133,7 @@ static int make_result(struct gpu1 *gpu, unsigned int n)
 			       DRM_DROVER_PLACEMENT_VRAM, NULL, &bos[SLOT_RESULT]);
 	if (ret)
 		return ret;
-	ret = mix(gpu, bos);
+	ret = mix(gpu, n, bos);
 	if (ret)
 		drover_bo_unref(bos[SLOT_RESULT]);
 	else
@@ -133,12 +141,23 @@ static int make_result(struct gpu1 *gpu, unsigned int n)
 	return ret;
 }
 
+static int import_frame(struct gpu1 *gpu, unsigned int n, int dmabuf)
+{
+	int ret;
+
+	ret = drover_bo_import(gpu->dev, dmabuf, &gpu->frames[n].bo);
+	if (ret || n % KEY_DISTANCE)
+		return ret;
+	return drover_vm_bind(gpu->vm, key_va(gpu, n), gpu->frames[n].bo, 0, FRAME_BO_BYTES,
+			      DRM_DROVER_BIND_READONLY);
+}
+
 static int process_frame(struct gpu1 *gpu, unsigned int n, int dmabuf, uint32_t *stage)
 {
 	int ret;
 
 	*stage = STAGE_IMPORT;
-	ret = drover_bo_import(gpu->dev, dmabuf, &gpu->frames[n].bo);
+	ret = import_frame(gpu, n, dmabuf);
 	if (ret)
 		return ret;
 	if (!gpu->frames[echo_near(n)].bo || !gpu->frames[echo_far(n)].bo) {

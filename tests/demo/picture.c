@@ -141,7 +141,7 @@ unsigned int echo_near(unsigned int n)
 
 unsigned int echo_far(unsigned int n)
 {
-	return n / 2;
+	return n / 2 / KEY_DISTANCE * KEY_DISTANCE;
 }
 
 void picture_mix(const uint32_t *frame, const uint32_t *near, const uint32_t *far, uint32_t *result)

@@ -257,7 +257,7 @@ static void draw_axis(cairo_t *cr, double y)
 		text(cr, x, y + 18, 0.5, 11, false, ink, label);
 	}
 	text(cr, LEFT + PLOT_WIDTH / 2.0, y + 36, 0.5, 12, false, ink,
-	     "time, in frames that GPU 0 was to render and GPU 1 was to mix");
+	     "time, in frames: GPU 0 renders one, GPU 1 mixes it with older ones");
 }
 
 static void draw_panel(cairo_t *cr, const struct run *run, double y, const char *title,
@@ -321,7 +321,7 @@ static void draw_head(cairo_t *cr, const struct run *run)
 	text(cr, LEFT, 36, 0, 24, true, ink, "Where every buffer was");
 	snprintf(line, sizeof(line),
 		 "Two virtual GPUs with %.0f MiB of VRAM each. GPU 0 needs %.0f MiB; GPU 1 keeps all "
-		 "its frames imported and comes back to old ones.",
+		 "its frames imported, and every fourth in its working set.",
 		 (double)run->gpu[0].vram_size / MIB, (double)run->gpu[0].needed / MIB);
 	text(cr, LEFT, 60, 0, 13.5, false, ink, line);
 
