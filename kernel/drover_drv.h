@@ -432,13 +432,37 @@ int drover_bo_mmap_ioctl(struct drm_device *drm, void *data, struct drm_file *fi
 int drover_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int drover_evict_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 
+/**
+ * struct drover_page_cursor - walks the pages of a BO
+ */
+struct drover_page_cursor {
+	/** @vram_pages: all pages of VRAM */
+	struct page **vram_pages;
+	/** @blocks: the BO's blocks in VRAM, or NULL */
+	struct list_head *blocks;
+	/** @block: the present one */
+	struct gpu_buddy_block *block;
+	/** @pages: the next page */
+	struct page **pages;
+	/** @left: pages that are left in @block */
+	unsigned long left;
+};
+
 /* drover_vram.c */
-extern const struct ttm_device_funcs drover_ttm_funcs;
 int drover_vram_init(struct drover_device *drover, u64 size);
 int drover_gtt_init(struct drover_device *drover, u64 size);
 struct sg_table *drover_vram_sg(struct drover_device *drover, struct ttm_resource *res);
+struct page **drover_vram_pages(struct drover_device *drover, struct ttm_resource *res,
+				unsigned long *count);
+unsigned long drover_vram_page_index(struct ttm_resource *res, unsigned long index);
+void drover_page_cursor_first(struct drover_page_cursor *cursor, struct drover_device *drover,
+			      struct ttm_resource *res, struct ttm_tt *tt);
+void *drover_page_cursor_next(struct drover_page_cursor *cursor);
 void drover_vram_write_ptes(struct ttm_resource *res, u64 *ptes);
 void drover_sg_write_ptes(struct sg_table *sgt, u64 *ptes);
+
+/* drover_move.c */
+extern const struct ttm_device_funcs drover_ttm_funcs;
 struct sg_table *drover_tt_sg(struct ttm_tt *tt);
 void drover_tt_unplug(struct drover_device *drover, struct ttm_tt *tt);
 int drover_bo_vmap(struct drm_gem_object *gem, struct iosys_map *map);

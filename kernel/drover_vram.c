@@ -1,27 +1,23 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * VRAM, GTT, and how contents move between them.
+ * VRAM and GTT: who gets which part, and how it is described to engines and peers.
  */
 
-#include <linux/dma-direct.h>
-#include <linux/dma-mapping.h>
-#include <linux/iosys-map.h>
+#include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
 #include <drm/drm_managed.h>
 #include <drm/drm_prime.h>
-#include <drm/ttm/ttm_pool.h>
 
 #include "drover_drv.h"
-#include "drover_trace.h"
 
 #ifdef DROVER_HAS_DMEM_CGROUP
 #include <linux/cgroup_dmem.h>
 #endif
 
 /**
- * DOC: memory
+ * DOC: VRAM and GTT
  *
  * VRAM is a fixed range of system memory that plays device memory: TTM takes it
  * for I/O memory, a buddy allocator gives it out, and what doesn't fit is
@@ -29,10 +25,7 @@
  * mappings of it stay in few pieces, and mapped once in the kernel.
  *
  * GTT is ordinary memory that the device reaches by DMA address. Its manager
- * only counts. A &struct drover_tt is mapped for DMA for as long as it has pages.
- *
- * Moves are copies by the CPU: invalidate everybody who has the old place, wait
- * for all fences, copy. They run under the BO's reservation lock.
+ * only counts.
  *
  * &drover_vram.lock protects the buddy allocator and is taken innermost.
  */
@@ -44,21 +37,9 @@ struct drover_vram_resource {
 
 #define to_vram_resource(r) container_of(r, struct drover_vram_resource, base)
 
-struct drover_tt {
-	struct ttm_tt base;
-	struct sg_table *sgt;
-};
-
-#define to_drover_tt(t) container_of(t, struct drover_tt, base)
-
 static struct drover_vram *to_vram(struct ttm_resource_manager *manager)
 {
 	return container_of(manager, struct drover_vram, manager);
-}
-
-static struct drover_device *bdev_to_drover(struct ttm_device *bdev)
-{
-	return container_of(bdev, struct drover_device, ttm);
 }
 
 /* The VRAM manager. */
@@ -342,8 +323,17 @@ void drover_vram_write_ptes(struct ttm_resource *res, u64 *ptes)
 	}
 }
 
-/* Finds the page of a BO in VRAM; blocks are few. */
-static unsigned long drover_vram_page_index(struct ttm_resource *res,
+/**
+ * drover_vram_page_index - find a page of a BO in VRAM
+ * @res: the BO's resource
+ * @index: which of its pages
+ *
+ * Walks the BO's blocks, which are few. For one page after the other use a
+ * &struct drover_page_cursor.
+ *
+ * Return: the page's number in VRAM.
+ */
+unsigned long drover_vram_page_index(struct ttm_resource *res,
 					    unsigned long index)
 {
 	struct drover_vram_resource *vres = to_vram_resource(res);
@@ -360,10 +350,56 @@ static unsigned long drover_vram_page_index(struct ttm_resource *res,
 	return 0;
 }
 
-/* One entry per page, in the BO's order; free with kvfree(). */
-static struct page **drover_vram_pages(struct drover_device *drover,
-				       struct ttm_resource *res,
-				       unsigned long *count)
+/**
+ * drover_page_cursor_first - start to walk the pages of a BO
+ * @cursor: the cursor
+ * @drover: the device
+ * @res: where the BO is
+ * @tt: its system memory, if @res isn't VRAM
+ */
+void drover_page_cursor_first(struct drover_page_cursor *cursor, struct drover_device *drover,
+			      struct ttm_resource *res, struct ttm_tt *tt)
+{
+	cursor->blocks = NULL;
+	cursor->pages = NULL;
+	if (res->mem_type == TTM_PL_VRAM) {
+		cursor->vram_pages = drover->vram.pages;
+		cursor->blocks = &to_vram_resource(res)->blocks;
+		cursor->block = list_entry(cursor->blocks, struct gpu_buddy_block, link);
+		cursor->left = 0;
+	} else {
+		cursor->pages = tt->pages;
+	}
+}
+
+/**
+ * drover_page_cursor_next - the next page of a BO
+ * @cursor: the cursor; must not be at the end
+ *
+ * Return: the kernel's address of the page.
+ */
+void *drover_page_cursor_next(struct drover_page_cursor *cursor)
+{
+	if (cursor->blocks && !cursor->left) {
+		cursor->block = list_next_entry(cursor->block, link);
+		cursor->left = 1UL << gpu_buddy_block_order(cursor->block);
+		cursor->pages = cursor->vram_pages +
+				(gpu_buddy_block_offset(cursor->block) >> PAGE_SHIFT);
+	}
+	cursor->left--;
+	return page_address(*cursor->pages++);
+}
+
+/**
+ * drover_vram_pages - list the pages of a BO in VRAM
+ * @drover: the device
+ * @res: the BO's resource
+ * @count: where their number goes
+ *
+ * Return: one entry per page in the BO's order, to be freed with kvfree(); or NULL.
+ */
+struct page **drover_vram_pages(struct drover_device *drover, struct ttm_resource *res,
+				unsigned long *count)
 {
 	struct drover_vram_resource *vres = to_vram_resource(res);
 	struct gpu_buddy_block *block;
@@ -406,8 +442,6 @@ struct sg_table *drover_vram_sg(struct drover_device *drover, struct ttm_resourc
 	return sgt;
 }
 
-/* System memory. */
-
 /**
  * drover_sg_write_ptes - write page table entries for memory reached by DMA address
  * @sgt: its DMA mapping, in whole pages
@@ -422,405 +456,3 @@ void drover_sg_write_ptes(struct sg_table *sgt, u64 *ptes)
 		ptes++;
 	}
 }
-
-/**
- * drover_tt_sg - the DMA mapping of a BO in GTT
- * @tt: its populated ttm_tt
- *
- * Return: the device's own mapping; owned by @tt.
- */
-struct sg_table *drover_tt_sg(struct ttm_tt *tt)
-{
-	return to_drover_tt(tt)->sgt;
-}
-
-static struct ttm_tt *drover_tt_create(struct ttm_buffer_object *bo, u32 page_flags)
-{
-	struct drover_tt *tt;
-
-	tt = kzalloc_obj(*tt);
-	if (!tt)
-		return NULL;
-
-	if (ttm_tt_init(&tt->base, bo, page_flags, ttm_cached, 0)) {
-		kfree(tt);
-		return NULL;
-	}
-	return &tt->base;
-}
-
-/*
- * The engine reads what it finds at the CPU address that belongs to a DMA
- * address; a bounce buffer there would hide the memory itself.
- */
-static bool drover_sg_is_direct(struct device *dev, struct sg_table *sgt)
-{
-	return dma_to_phys(dev, sg_dma_address(sgt->sgl)) == sg_phys(sgt->sgl);
-}
-
-static int drover_tt_map(struct drover_device *drover, struct drover_tt *tt)
-{
-	struct device *dev = drover->drm.dev;
-	struct sg_table *sgt;
-	int ret;
-
-	sgt = drm_prime_pages_to_sg(&drover->drm, tt->base.pages, tt->base.num_pages);
-	if (IS_ERR(sgt))
-		return PTR_ERR(sgt);
-
-	ret = dma_map_sgtable(dev, sgt, DMA_BIDIRECTIONAL, 0);
-	if (ret)
-		goto err_free;
-	if (!drover_sg_is_direct(dev, sgt)) {
-		drm_err_once(&drover->drm, "DMA is bounced (swiotlb=force?): system memory can't be used\n");
-		ret = -EIO;
-		goto err_unmap;
-	}
-	tt->sgt = sgt;
-	return 0;
-
-err_unmap:
-	dma_unmap_sgtable(dev, sgt, DMA_BIDIRECTIONAL, 0);
-err_free:
-	sg_free_table(sgt);
-	kfree(sgt);
-	return ret;
-}
-
-static void drover_tt_unmap(struct drover_device *drover, struct drover_tt *tt)
-{
-	if (!tt->sgt)
-		return;
-	dma_unmap_sgtable(drover->drm.dev, tt->sgt, DMA_BIDIRECTIONAL, 0);
-	sg_free_table(tt->sgt);
-	kfree(tt->sgt);
-	tt->sgt = NULL;
-}
-
-static int drover_tt_populate(struct ttm_device *bdev, struct ttm_tt *tt,
-			      struct ttm_operation_ctx *ctx)
-{
-	struct drover_device *drover = bdev_to_drover(bdev);
-	int ret;
-
-	ret = ttm_pool_alloc(&bdev->pool, tt, ctx);
-	if (ret)
-		return ret;
-
-	ret = drover_tt_map(drover, to_drover_tt(tt));
-	if (ret)
-		ttm_pool_free(&bdev->pool, tt);
-	return ret;
-}
-
-static void drover_tt_unpopulate(struct ttm_device *bdev, struct ttm_tt *tt)
-{
-	drover_tt_unmap(bdev_to_drover(bdev), to_drover_tt(tt));
-	ttm_pool_free(&bdev->pool, tt);
-}
-
-static void drover_tt_destroy(struct ttm_device *bdev, struct ttm_tt *tt)
-{
-	ttm_tt_fini(tt);
-	kfree(to_drover_tt(tt));
-}
-
-/**
- * drover_tt_unplug - give back a BO's DMA mapping before the device goes
- * @drover: the device
- * @tt: the BO's ttm_tt, or NULL; its reservation lock must be held
- */
-void drover_tt_unplug(struct drover_device *drover, struct ttm_tt *tt)
-{
-	if (tt)
-		drover_tt_unmap(drover, to_drover_tt(tt));
-}
-
-/* Copies. */
-
-static struct page *drover_bo_page(struct drover_device *drover,
-				   struct ttm_buffer_object *bo,
-				   struct ttm_resource *res, unsigned long index)
-{
-	if (res->mem_type == TTM_PL_VRAM)
-		return drover->vram.pages[drover_vram_page_index(res, index)];
-	return bo->ttm->pages[index];
-}
-
-/*
- * TTM's own copy goes through the accessors for I/O memory, which warn and drop
- * data on architectures that have no such memory.
- */
-static void drover_copy(struct drover_device *drover, struct ttm_buffer_object *bo,
-			struct ttm_resource *to, struct ttm_resource *from)
-{
-	unsigned long i, count = PFN_UP(bo->base.size);
-	struct page *dst, *src;
-
-	for (i = 0; i < count; i++) {
-		dst = drover_bo_page(drover, bo, to, i);
-		if (from) {
-			src = drover_bo_page(drover, bo, from, i);
-			memcpy(page_address(dst), page_address(src), PAGE_SIZE);
-		} else {
-			clear_page(page_address(dst));
-		}
-		cond_resched();
-	}
-	if (from)
-		atomic64_add(bo->base.size, &drover->bytes_moved);
-}
-
-static bool drover_bo_has_contents(struct ttm_buffer_object *bo)
-{
-	struct ttm_resource *res = bo->resource;
-
-	if (!res)
-		return false;
-	if (res->mem_type == TTM_PL_VRAM)
-		return true;
-	return bo->ttm && (ttm_tt_is_populated(bo->ttm) ||
-			   bo->ttm->page_flags & TTM_TT_FLAG_SWAPPED);
-}
-
-/*
- * Working-set fences close their gates when somebody enables them. All of them
- * are enabled before the first is waited for, so that they close in parallel.
- */
-static int drover_bo_wait_idle(struct ttm_buffer_object *bo, struct ttm_operation_ctx *ctx)
-{
-	struct dma_resv_iter cursor;
-	struct dma_fence *fence;
-
-	if (!ctx->no_wait_gpu)
-		dma_resv_for_each_fence(&cursor, bo->base.resv, DMA_RESV_USAGE_BOOKKEEP, fence)
-			dma_fence_enable_signaling(fence);
-	return ttm_bo_wait_ctx(bo, ctx);
-}
-
-static int drover_bo_move_contents(struct drover_device *drover,
-				   struct ttm_buffer_object *bo,
-				   struct ttm_operation_ctx *ctx,
-				   struct ttm_resource *new_mem)
-{
-	bool system_only = bo->resource && bo->resource->mem_type != TTM_PL_VRAM &&
-			   new_mem->mem_type != TTM_PL_VRAM;
-	bool has_contents = drover_bo_has_contents(bo);
-	int ret;
-
-	if (!bo->resource || system_only)
-		goto no_copy;
-
-	if (bo->ttm && (new_mem->mem_type != TTM_PL_VRAM || has_contents)) {
-		ret = drover_ttm_bo_populate(bo, ctx);
-		if (ret)
-			return ret;
-	}
-	drover_copy(drover, bo, new_mem, has_contents ? bo->resource : NULL);
-	ttm_bo_move_sync_cleanup(bo, new_mem);
-	return 0;
-
-no_copy:
-	if (new_mem->mem_type == TTM_PL_VRAM)
-		drover_copy(drover, bo, new_mem, NULL);
-	ttm_bo_move_null(bo, new_mem);
-	return 0;
-}
-
-static u32 drover_resource_placement(struct ttm_resource *res)
-{
-	if (!res || res->mem_type == TTM_PL_SYSTEM)
-		return DRM_DROVER_PLACEMENT_EVICTED;
-	return res->mem_type == TTM_PL_VRAM ? DRM_DROVER_PLACEMENT_VRAM :
-					      DRM_DROVER_PLACEMENT_GTT;
-}
-
-static void drover_count_move(struct drover_device *drover, struct drover_bo *bo,
-			      u32 from, u32 to, bool evict)
-{
-	if (from == to)
-		return;
-	WRITE_ONCE(bo->object.placement, to);
-	atomic64_inc(&bo->object.moves);
-	if (evict || to == DRM_DROVER_PLACEMENT_EVICTED) {
-		atomic64_inc(&bo->object.evictions);
-		atomic64_inc(&drover->evictions);
-		trace_drover_evict(&bo->ttm.base, from, to);
-	}
-}
-
-static int drover_bo_move(struct ttm_buffer_object *ttm, bool evict,
-			  struct ttm_operation_ctx *ctx,
-			  struct ttm_resource *new_mem, struct ttm_place *hop)
-{
-	struct drover_device *drover = bdev_to_drover(ttm->bdev);
-	struct drover_bo *bo = to_drover_bo(ttm);
-	u32 from = drover_resource_placement(ttm->resource);
-	u32 to = drover_resource_placement(new_mem);
-	bool fresh = !ttm->resource;
-	int ret;
-
-	if (!fresh) {
-		drover_object_invalidate(&ttm->base, false);
-		ret = drover_bo_wait_idle(ttm, ctx);
-		if (ret)
-			return ret;
-		drover_object_unmap(&ttm->base);
-	}
-
-	ret = drover_bo_move_contents(drover, ttm, ctx, new_mem);
-	if (ret)
-		return ret;
-
-	if (fresh)
-		WRITE_ONCE(bo->object.placement, to);
-	else
-		drover_count_move(drover, bo, from, to, evict);
-	return 0;
-}
-
-static void drover_evict_flags(struct ttm_buffer_object *ttm,
-			       struct ttm_placement *placement)
-{
-	static const struct ttm_place places[] = {
-		{ .mem_type = TTM_PL_TT },
-		{ .mem_type = TTM_PL_SYSTEM },
-	};
-	struct drover_bo *bo = to_drover_bo(ttm);
-	bool gtt = bo->placements & DRM_DROVER_PLACEMENT_GTT;
-
-	if (ttm->resource->mem_type == TTM_PL_VRAM && gtt) {
-		placement->placement = places;
-		placement->num_placement = 2;
-	} else {
-		placement->placement = places + 1;
-		placement->num_placement = 1;
-	}
-}
-
-/*
- * TTM asks at each CPU fault; without an offset of its own the answer is only
- * that there is something to map. Pages come from io_mem_pfn().
- */
-static int drover_io_mem_reserve(struct ttm_device *bdev, struct ttm_resource *mem)
-{
-	struct drover_device *drover = bdev_to_drover(bdev);
-
-	if (mem->mem_type != TTM_PL_VRAM)
-		return 0;
-	mem->bus.addr = drover->vram.vaddr +
-			(drover_vram_page_index(mem, 0) << PAGE_SHIFT);
-	mem->bus.is_iomem = true;
-	mem->bus.caching = ttm_cached;
-	return 0;
-}
-
-static unsigned long drover_io_mem_pfn(struct ttm_buffer_object *bo,
-				       unsigned long page_offset)
-{
-	struct drover_device *drover = bdev_to_drover(bo->bdev);
-
-	return page_to_pfn(drover_bo_page(drover, bo, bo->resource, page_offset));
-}
-
-/* For debuggers that look through a CPU mapping of VRAM. */
-static int drover_access_memory(struct ttm_buffer_object *bo, unsigned long offset,
-				void *buf, int len, int write)
-{
-	struct drover_device *drover = bdev_to_drover(bo->bdev);
-	int done = 0, chunk;
-	void *ptr;
-
-	while (done < len) {
-		chunk = min_t(int, len - done, PAGE_SIZE - offset_in_page(offset));
-		ptr = page_address(drover_bo_page(drover, bo, bo->resource,
-						  offset >> PAGE_SHIFT));
-		ptr += offset_in_page(offset);
-		if (write)
-			memcpy(ptr, buf + done, chunk);
-		else
-			memcpy(buf + done, ptr, chunk);
-		offset += chunk;
-		done += chunk;
-	}
-	return done;
-}
-
-/**
- * drover_bo_vmap - map a BO in the kernel
- * @gem: its GEM object; its reservation lock must be held
- * @map: where the address goes: a plain address also for VRAM
- *
- * The BO is pinned where it is until drover_bo_vunmap().
- *
- * Return: 0 or a negative errno.
- */
-int drover_bo_vmap(struct drm_gem_object *gem, struct iosys_map *map)
-{
-	struct drover_device *drover = to_drover(gem->dev);
-	struct drover_bo *bo = gem_to_drover_bo(gem);
-	struct ttm_operation_ctx ctx = { .interruptible = true };
-	struct page **pages = NULL;
-	unsigned long count;
-	void *vaddr;
-	int ret;
-
-	ret = drover_bo_validate(bo, &ctx);
-	if (ret)
-		return ret;
-	ret = drover_bo_pin(bo);
-	if (ret)
-		return ret;
-
-	if (bo->ttm.resource->mem_type == TTM_PL_VRAM) {
-		pages = drover_vram_pages(drover, bo->ttm.resource, &count);
-		vaddr = pages ? vmap(pages, count, VM_MAP, PAGE_KERNEL) : NULL;
-		kvfree(pages);
-	} else {
-		vaddr = vmap(bo->ttm.ttm->pages, bo->ttm.ttm->num_pages, VM_MAP, PAGE_KERNEL);
-	}
-	if (!vaddr) {
-		drover_bo_unpin(bo);
-		return -ENOMEM;
-	}
-	iosys_map_set_vaddr(map, vaddr);
-	return 0;
-}
-
-/**
- * drover_bo_vunmap - undo drover_bo_vmap()
- * @gem: the GEM object; its reservation lock must be held
- * @map: what drover_bo_vmap() filled in
- */
-void drover_bo_vunmap(struct drm_gem_object *gem, struct iosys_map *map)
-{
-	vunmap(map->vaddr);
-	iosys_map_clear(map);
-	drover_bo_unpin(gem_to_drover_bo(gem));
-}
-
-static bool drover_eviction_valuable(struct ttm_buffer_object *bo,
-				     const struct ttm_place *place)
-{
-	struct drover_vm *vm = to_drover_bo(bo)->vm;
-
-	/* What a resume has validated stays until it is through. */
-	if (vm && vm->resuming && to_drover_bo(bo)->validated == vm->resumes)
-		return false;
-
-	/* The dmem cgroup asks without a place: any memory of the BO will do. */
-	return !place || ttm_bo_eviction_valuable(bo, place);
-}
-
-const struct ttm_device_funcs drover_ttm_funcs = {
-	.ttm_tt_create = drover_tt_create,
-	.ttm_tt_populate = drover_tt_populate,
-	.ttm_tt_unpopulate = drover_tt_unpopulate,
-	.ttm_tt_destroy = drover_tt_destroy,
-	.eviction_valuable = drover_eviction_valuable,
-	.evict_flags = drover_evict_flags,
-	.move = drover_bo_move,
-	.io_mem_reserve = drover_io_mem_reserve,
-	.io_mem_pfn = drover_io_mem_pfn,
-	.access_memory = drover_access_memory,
-};
