@@ -416,7 +416,7 @@ int drover_sync_create(struct drover_device *dev, bool signaled, struct drover_s
 void drover_sync_destroy(struct drover_sync *sync);
 
 /** @DROVER_SYNC_WAIT_FOR_SUBMIT: wait for a fence to appear first, instead of -EINVAL */
-#define DROVER_SYNC_WAIT_FOR_SUBMIT	(1U << 0)
+#define DROVER_SYNC_WAIT_FOR_SUBMIT (1U << 0)
 
 /**
  * drover_sync_wait() - wait on the CPU

@@ -147,7 +147,7 @@ int drover_bo_create(struct drover_device *dev, uint64_t size, uint32_t placemen
 /* with bos_lock held; fills in a BO for a handle that isn't in the table */
 static int bo_adopt_import(struct drover_bo *bo, uint32_t handle)
 {
-	struct drm_drover_bo_info info = { .handle = handle };
+	struct drm_drover_bo_info info = {.handle = handle};
 	int ret = device_ioctl(bo->dev->fd, DRM_IOCTL_DROVER_BO_INFO, &info);
 
 	if (ret) {
@@ -196,8 +196,8 @@ int drover_bo_export(struct drover_bo *bo, int *dmabuf_fd)
 {
 	if (!dmabuf_fd)
 		return -EINVAL;
-	return drm_result(drmPrimeHandleToFD(bo->dev->fd, bo->handle, DRM_CLOEXEC | DRM_RDWR,
-					     dmabuf_fd));
+	return drm_result(
+		drmPrimeHandleToFD(bo->dev->fd, bo->handle, DRM_CLOEXEC | DRM_RDWR, dmabuf_fd));
 }
 
 struct drover_bo *drover_bo_ref(struct drover_bo *bo)
@@ -212,9 +212,8 @@ static bool unref_shared(struct drover_bo *bo)
 	unsigned int refs = atomic_load_explicit(&bo->refs, memory_order_relaxed);
 
 	while (refs > 1)
-		if (atomic_compare_exchange_weak_explicit(&bo->refs, &refs, refs - 1,
-							  memory_order_release,
-							  memory_order_relaxed))
+		if (atomic_compare_exchange_weak_explicit(
+			    &bo->refs, &refs, refs - 1, memory_order_release, memory_order_relaxed))
 			return true;
 	return false;
 }
@@ -271,7 +270,7 @@ static int mmap_import(struct drover_bo *bo)
 
 static int mmap_own(struct drover_bo *bo)
 {
-	struct drm_drover_bo_mmap args = { .handle = bo->handle };
+	struct drm_drover_bo_mmap args = {.handle = bo->handle};
 	int ret = device_ioctl(bo->dev->fd, DRM_IOCTL_DROVER_BO_MMAP, &args);
 
 	return ret ? ret : mmap_fd(bo, bo->dev->fd, args.offset);
@@ -313,7 +312,7 @@ int drover_bo_unmap(struct drover_bo *bo)
 
 int drover_bo_info(struct drover_bo *bo, struct drm_drover_bo_info *info)
 {
-	struct drm_drover_bo_info args = { .handle = bo->handle };
+	struct drm_drover_bo_info args = {.handle = bo->handle};
 	int ret;
 
 	if (!info)

@@ -19,7 +19,7 @@
 static int check_driver(int fd)
 {
 	char name[sizeof("drover")] = "";
-	struct drm_version version = { .name = name, .name_len = sizeof(name) - 1 };
+	struct drm_version version = {.name = name, .name_len = sizeof(name) - 1};
 	int ret = device_ioctl(fd, DRM_IOCTL_VERSION, &version);
 
 	if (ret == -EBADF)
@@ -212,7 +212,7 @@ int drover_device_fd(const struct drover_device *dev)
 
 int drover_device_info(struct drover_device *dev, struct drm_drover_device_info *info)
 {
-	struct drm_drover_device_info args = { 0 };
+	struct drm_drover_device_info args = {0};
 	int ret;
 
 	if (!info)

@@ -34,7 +34,7 @@ int drover_dmabuf_size(int dmabuf_fd, uint64_t *size)
 
 int drover_dmabuf_export_sync_file(int dmabuf_fd, uint32_t access, int *sync_file)
 {
-	struct dma_buf_export_sync_file args = { .flags = access, .fd = -1 };
+	struct dma_buf_export_sync_file args = {.flags = access, .fd = -1};
 	int ret;
 
 	if (!sync_file || check_access(access))
@@ -47,7 +47,7 @@ int drover_dmabuf_export_sync_file(int dmabuf_fd, uint32_t access, int *sync_fil
 
 int drover_dmabuf_import_sync_file(int dmabuf_fd, uint32_t access, int sync_file)
 {
-	struct dma_buf_import_sync_file args = { .flags = access, .fd = sync_file };
+	struct dma_buf_import_sync_file args = {.flags = access, .fd = sync_file};
 
 	if (check_access(access))
 		return -EINVAL;
@@ -64,7 +64,7 @@ int drover_dmabuf_wait(int dmabuf_fd, uint32_t access, int64_t timeout_ns)
 
 static int cpu_access(int dmabuf_fd, uint64_t phase, uint32_t access)
 {
-	struct dma_buf_sync args = { .flags = phase | access };
+	struct dma_buf_sync args = {.flags = phase | access};
 
 	if (check_access(access))
 		return -EINVAL;

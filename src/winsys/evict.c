@@ -7,7 +7,7 @@
 static int evict(struct drover_device *dev, uint32_t target, uint32_t id,
 		 struct drm_drover_evict *result)
 {
-	struct drm_drover_evict args = { .target = target, .id = id };
+	struct drm_drover_evict args = {.target = target, .id = id};
 	int ret = device_ioctl(dev->fd, DRM_IOCTL_DROVER_EVICT, &args);
 
 	/* -EBUSY: what wasn't pinned was evicted, and the counts are right */

@@ -19,10 +19,10 @@ struct array {
 
 struct drover_submission {
 	struct drover_vm *vm;
-	struct array commands; /* struct drm_drover_command */
-	struct array in_syncs; /* struct drm_drover_sync */
+	struct array commands;  /* struct drm_drover_command */
+	struct array in_syncs;  /* struct drm_drover_sync */
 	struct array out_syncs; /* struct drm_drover_sync */
-	struct array buffers; /* struct drm_drover_buffer */
+	struct array buffers;   /* struct drm_drover_buffer */
 	/* the first error since the last reset */
 	int error;
 };
@@ -162,7 +162,7 @@ void drover_submission_spin(struct drover_submission *sub, uint64_t microseconds
 static void append_sync(struct drover_submission *sub, struct array *array,
 			const struct drover_sync *sync, uint64_t point)
 {
-	struct drm_drover_sync item = { .handle = sync->handle, .point = point };
+	struct drm_drover_sync item = {.handle = sync->handle, .point = point};
 
 	/* the handle would name something else there */
 	if (sync->dev != sub->vm->dev) {
@@ -185,7 +185,7 @@ void drover_submission_signal(struct drover_submission *sub, struct drover_sync 
 
 void drover_submission_buffer(struct drover_submission *sub, struct drover_bo *bo, uint32_t access)
 {
-	struct drm_drover_buffer item = { .handle = drover_bo_handle(bo), .flags = access };
+	struct drm_drover_buffer item = {.handle = drover_bo_handle(bo), .flags = access};
 
 	if (bo_device(bo) != sub->vm->dev || !access) {
 		set_error(sub, -EINVAL);

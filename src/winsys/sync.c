@@ -198,7 +198,7 @@ int drover_sync_file_wait(int sync_file, int64_t timeout_ns)
 int drover_sync_file_status(int sync_file)
 {
 	/* num_fences zero: asks for the whole's status alone */
-	struct sync_file_info info = { 0 };
+	struct sync_file_info info = {0};
 	int ret = device_ioctl(sync_file, SYNC_IOC_FILE_INFO, &info);
 
 	return ret ? ret : info.status;

@@ -46,7 +46,7 @@ int64_t deadline_from_timeout(int64_t timeout_ns)
 int poll_until(int fd, short events, int64_t timeout_ns)
 {
 	int64_t deadline = deadline_from_timeout(timeout_ns);
-	struct pollfd pfd = { .fd = fd, .events = events };
+	struct pollfd pfd = {.fd = fd, .events = events};
 
 	/* poll() skips negative descriptors instead of failing */
 	if (fd < 0)
@@ -54,7 +54,7 @@ int poll_until(int fd, short events, int64_t timeout_ns)
 
 	for (;;) {
 		int64_t left = deadline ? deadline - now_ns() : 0;
-		struct timespec ts = { 0 };
+		struct timespec ts = {0};
 		int ret;
 
 		if (left > 0) {

@@ -7,7 +7,7 @@
 
 int drover_vm_create(struct drover_device *dev, struct drover_vm **out)
 {
-	struct drm_drover_vm_create args = { 0 };
+	struct drm_drover_vm_create args = {0};
 	struct drover_vm *vm;
 	int ret;
 
@@ -29,7 +29,7 @@ int drover_vm_create(struct drover_device *dev, struct drover_vm **out)
 
 void drover_vm_destroy(struct drover_vm *vm)
 {
-	struct drm_drover_vm_destroy args = { 0 };
+	struct drm_drover_vm_destroy args = {0};
 
 	if (!vm)
 		return;
@@ -93,7 +93,7 @@ int drover_vm_unbind(struct drover_vm *vm, uint64_t va, uint64_t size)
 
 int drover_vm_info(struct drover_vm *vm, struct drm_drover_vm_info *info)
 {
-	struct drm_drover_vm_info args = { .vm_id = vm->id };
+	struct drm_drover_vm_info args = {.vm_id = vm->id};
 	int ret;
 
 	if (!info)

@@ -149,7 +149,10 @@ void complain(int error, const char *format, ...)
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
-	if (error)
+	/* the GPU's word for it, which strerror() has another meaning for */
+	if (error == -EILSEQ)
+		fputs(": memory doesn't hold what was written", stderr);
+	else if (error)
 		fprintf(stderr, ": %s", strerror(-error));
 	fputc('\n', stderr);
 }

@@ -16,24 +16,24 @@
 
 #include <drover/drover.h>
 
-#define MIB (1024.0 * 1024.0)
+#define MIB            (1024.0 * 1024.0)
 
 /* ---- What is made: picture.c ---- */
 
-#define WIDTH 800
-#define HEIGHT 600
-#define FRAME_BYTES (WIDTH * HEIGHT * 4)
+#define WIDTH          800
+#define HEIGHT         600
+#define FRAME_BYTES    (WIDTH * HEIGHT * 4)
 /* BOs come in pages */
 #define FRAME_BO_BYTES ((FRAME_BYTES + 4095) / 4096 * 4096)
-#define NUM_FRAMES 72
+#define NUM_FRAMES     72
 
 /* Draws frame n as XRGB with channels of at most MAX_CHANNEL, so that mixing doesn't overflow. */
-#define MAX_CHANNEL 42
+#define MAX_CHANNEL    42
 void picture_draw(unsigned int n, uint32_t *pixels);
 
 /* every so many frames one is a key frame, which GPU 1 keeps bound for good */
 #define KEY_DISTANCE 4
-#define NUM_KEYS (NUM_FRAMES / KEY_DISTANCE)
+#define NUM_KEYS     (NUM_FRAMES / KEY_DISTANCE)
 
 /*
  * GPU 1 makes 3 × frame n + 2 × frame echo_near(n) + frame echo_far(n) with its
@@ -42,40 +42,41 @@ void picture_draw(unsigned int n, uint32_t *pixels);
  */
 unsigned int echo_near(unsigned int n);
 unsigned int echo_far(unsigned int n);
-void picture_mix(const uint32_t *frame, const uint32_t *near, const uint32_t *far, uint32_t *result);
+void picture_mix(const uint32_t *frame, const uint32_t *near, const uint32_t *far,
+		 uint32_t *result);
 
 uint64_t picture_checksum(const uint32_t *pixels);
 
 /* ---- What happened ---- */
 
 /* GPU 0's other work: groups of buffers, one group in use per frame, each in a VM of its own */
-#define NUM_GROUPS 4
-#define GROUP_BOS 2
-#define NUM_ASSETS (NUM_GROUPS * GROUP_BOS)
-#define ASSET_BYTES (8u << 20)
+#define NUM_GROUPS        4
+#define GROUP_BOS         2
+#define NUM_ASSETS        (NUM_GROUPS * GROUP_BOS)
+#define ASSET_BYTES       (8u << 20)
 
 /* rows of the timeline: GPU 0's frames and assets, GPU 1's results */
-#define NUM_OBJECTS (NUM_FRAMES + NUM_ASSETS + NUM_FRAMES)
-#define OBJECT_FRAME(n) (n)
-#define OBJECT_ASSET(i) (NUM_FRAMES + (i))
-#define OBJECT_RESULT(n) (NUM_FRAMES + NUM_ASSETS + (n))
+#define NUM_OBJECTS       (NUM_FRAMES + NUM_ASSETS + NUM_FRAMES)
+#define OBJECT_FRAME(n)   (n)
+#define OBJECT_ASSET(i)   (NUM_FRAMES + (i))
+#define OBJECT_RESULT(n)  (NUM_FRAMES + NUM_ASSETS + (n))
 
 /* after GPU 0's part of each frame, and after GPU 1's */
 #define SAMPLES_PER_FRAME 2
-#define NUM_SAMPLES (NUM_FRAMES * SAMPLES_PER_FRAME)
+#define NUM_SAMPLES       (NUM_FRAMES * SAMPLES_PER_FRAME)
 
 enum place { PLACE_NONE, PLACE_VRAM, PLACE_GTT, PLACE_PINNED, PLACE_EVICTED };
 
 /* what happened to a BO since the sample before */
-#define MARK_EVICTED (1u << 0)
-#define MARK_REMAPPED (1u << 1)
+#define MARK_EVICTED            (1u << 0)
+#define MARK_REMAPPED           (1u << 1)
 /* the same on the importing side of a frame */
 #define MARK_IMPORT_INVALIDATED (1u << 2)
-#define MARK_IMPORT_REMAPPED (1u << 3)
+#define MARK_IMPORT_REMAPPED    (1u << 3)
 
 struct cell {
-	uint8_t place; /* enum place */
-	uint8_t marks; /* MARK_* of the device that owns the BO */
+	uint8_t place;        /* enum place */
+	uint8_t marks;        /* MARK_* of the device that owns the BO */
 	uint8_t import_marks; /* MARK_* of the importer, written by another process */
 	uint8_t pad;
 };

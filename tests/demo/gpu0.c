@@ -9,14 +9,14 @@
 #include "demo.h"
 
 /* where things are bound, from the lowest address of a VM */
-#define VA_STAGING 0
-#define VA_FRAME (16u << 20)
+#define VA_STAGING     0
+#define VA_FRAME       (16u << 20)
 
 /* what the assets hold, so that it can be checked */
 #define ASSET_VALUE(i) (0x01000193u * ((i) + 1))
-#define ASSET_STEP 2654435761u
+#define ASSET_STEP     2654435761u
 /* how much of an asset a frame's work reads; it has to be there as a whole */
-#define ASSET_SLICE (256u << 10)
+#define ASSET_SLICE    (256u << 10)
 
 struct group {
 	struct drover_vm *vm;
@@ -226,7 +226,7 @@ int gpu0_frame(struct gpu0 *gpu, unsigned int n, const uint32_t *pixels, int *dm
 int gpu0_sample(struct gpu0 *gpu, unsigned int sample)
 {
 	struct cell *cells = gpu->run->cells[sample];
-	struct cell unused = { 0 };
+	struct cell unused = {0};
 	int ret;
 
 	ret = watch_own(&gpu->staging, &unused);

@@ -20,9 +20,11 @@ static int usage(FILE *to, int status)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "mode", required_argument, NULL, 'm' }, { "output", required_argument, NULL, 'o' },
-		{ "report", no_argument, NULL, 'r' },	  { "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{"mode", required_argument, NULL, 'm'},
+		{"output", required_argument, NULL, 'o'},
+		{"report", no_argument, NULL, 'r'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
 	};
 	const char *mode = NULL, *output = NULL;
 	bool report = false;

@@ -8,12 +8,12 @@
 #include "demo.h"
 
 /* fixed point with 24 fractional bits */
-#define ONE (1 << 24)
+#define ONE            (1 << 24)
 #define MAX_ITERATIONS 96
 /* |z|² at which a point has escaped; large, for smooth colours */
-#define ESCAPE 64
+#define ESCAPE         64
 /* shades per iteration */
-#define SHADES 16
+#define SHADES         16
 
 struct tables {
 	/* by |z|² at the escape: what part of an iteration it took, in shades */
@@ -27,10 +27,9 @@ static const struct stop {
 	double at;
 	double rgb[3];
 } gradient[] = {
-	{ 0.00, { 0.01, 0.02, 0.10 } }, { 0.22, { 0.03, 0.13, 0.38 } },
-	{ 0.42, { 0.13, 0.45, 0.80 } }, { 0.58, { 0.93, 1.00, 1.00 } },
-	{ 0.70, { 1.00, 0.67, 0.08 } }, { 0.84, { 0.55, 0.10, 0.05 } },
-	{ 1.00, { 0.02, 0.00, 0.02 } },
+	{0.00, {0.01, 0.02, 0.10}}, {0.22, {0.03, 0.13, 0.38}}, {0.42, {0.13, 0.45, 0.80}},
+	{0.58, {0.93, 1.00, 1.00}}, {0.70, {1.00, 0.67, 0.08}}, {0.84, {0.55, 0.10, 0.05}},
+	{1.00, {0.02, 0.00, 0.02}},
 };
 
 /* 8×8 ordered dither: thresholds 0 … 63 */
@@ -115,7 +114,8 @@ void picture_draw(unsigned int n, uint32_t *pixels)
 	const struct tables *tables = get_tables();
 	double t = (double)n / NUM_FRAMES, angle = 1.9 + 0.9 * t, turn = -0.5 * t;
 	double step = 3.1 / WIDTH * (1 - 0.35 * t);
-	int32_t cx = (int32_t)(0.7885 * cos(angle) * ONE), cy = (int32_t)(0.7885 * sin(angle) * ONE);
+	int32_t cx = (int32_t)(0.7885 * cos(angle) * ONE),
+		cy = (int32_t)(0.7885 * sin(angle) * ONE);
 	int32_t dx = (int32_t)(step * cos(turn) * ONE), dy = (int32_t)(step * sin(turn) * ONE);
 
 	/* z and -z escape alike, so the lower half is the upper one turned around */

@@ -18,10 +18,10 @@ union control {
 
 int send_request(int socket, enum request request, uint32_t argument, int fd)
 {
-	struct wire_request wire = { .request = request, .argument = argument };
-	struct iovec iov = { .iov_base = &wire, .iov_len = sizeof(wire) };
-	struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
-	union control control = { 0 };
+	struct wire_request wire = {.request = request, .argument = argument};
+	struct iovec iov = {.iov_base = &wire, .iov_len = sizeof(wire)};
+	struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
+	union control control = {0};
 	struct cmsghdr *cmsg;
 
 	if (fd >= 0) {
@@ -39,8 +39,8 @@ int send_request(int socket, enum request request, uint32_t argument, int fd)
 int receive_request(int socket, struct message *message)
 {
 	struct wire_request wire;
-	struct iovec iov = { .iov_base = &wire, .iov_len = sizeof(wire) };
-	union control control = { 0 };
+	struct iovec iov = {.iov_base = &wire, .iov_len = sizeof(wire)};
+	union control control = {0};
 	struct msghdr header = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,

@@ -50,7 +50,7 @@ static void add_totals(struct gpu_totals *sum, const struct gpu_totals *gpu)
 
 static struct summary summarise(const struct run *run)
 {
-	struct summary summary = { 0 };
+	struct summary summary = {0};
 
 	for (unsigned int n = 0; n < NUM_FRAMES; n++) {
 		const struct frame *frame = &run->frames[n];
@@ -94,14 +94,28 @@ static void line_bytes(const char *label, uint64_t left, uint64_t right)
 	line(label, a, b);
 }
 
-static void line_of(const char *label, const char *format, unsigned int a1, unsigned int a2,
-		    unsigned int b1, unsigned int b2)
+static void line_finished(unsigned int left, unsigned int right)
 {
-	char a[48], b[48];
+	char a[32], b[32];
 
-	snprintf(a, sizeof(a), "%u of %u%s", a1, a2, a1 == a2 ? format : "");
-	snprintf(b, sizeof(b), "%u of %u%s", b1, b2, b1 == b2 ? format : "");
-	line(label, a, b);
+	snprintf(a, sizeof(a), "%u of %d", left, NUM_FRAMES);
+	snprintf(b, sizeof(b), "%u of %d", right, NUM_FRAMES);
+	line("frames finished", a, b);
+}
+
+static void format_equal(char *buffer, size_t size, const struct summary *summary)
+{
+	snprintf(buffer, size, "%u of %u %s", summary->equal, summary->finished,
+		 summary->equal == summary->finished ? "ok" : "MISMATCH");
+}
+
+static void line_equal(const struct summary *left, const struct summary *right)
+{
+	char a[32], b[32];
+
+	format_equal(a, sizeof(a), left);
+	format_equal(b, sizeof(b), right);
+	line("frames equal to the CPU's", a, b);
 }
 
 static void line_checksums(const char *label, uint64_t left, uint64_t right)
@@ -124,7 +138,7 @@ static void print_table(const struct run *pinned, const struct summary *p,
 	       (double)evicted->gpu[0].needed / (double)evicted->gpu[0].vram_size);
 	line("", "pinned", "evicted and remapped");
 	line("", "--------------------", "--------------------");
-	line_of("frames finished", "", p->finished, NUM_FRAMES, e->finished, NUM_FRAMES);
+	line_finished(p->finished, e->finished);
 	line_numbers("allocation failures", p->allocation_failures, e->allocation_failures);
 	line_bytes("pinned at most", p->sum.pinned_max, e->sum.pinned_max);
 	line_numbers("evictions, GPU 0", pinned->gpu[0].evictions, evicted->gpu[0].evictions);
@@ -133,7 +147,7 @@ static void print_table(const struct run *pinned, const struct summary *p,
 	line_numbers("remaps, GPU 0", pinned->gpu[0].remaps, evicted->gpu[0].remaps);
 	line_numbers("remaps, GPU 1", pinned->gpu[1].remaps, evicted->gpu[1].remaps);
 	line_bytes("moved", p->sum.bytes_moved, e->sum.bytes_moved);
-	line_of("frames equal to the CPU's", " ok", p->equal, p->finished, e->equal, e->finished);
+	line_equal(p, e);
 	line_checksums("checksum of all finished frames", p->checksum, e->checksum);
 	line_checksums("checksum of the CPU's reference", p->reference, e->reference);
 	line_numbers("GPU 0's other buffers damaged", p->sum.failed_checks, e->sum.failed_checks);
@@ -197,8 +211,7 @@ static void write_mode(FILE *file, const char *name, const struct run *run,
 		"    \"seconds\": %.3f,\n",
 		name, NUM_FRAMES, summary->finished, summary->allocation_failures,
 		summary->without_echo, (unsigned long long)summary->sum.pinned_max,
-		(unsigned long long)summary->sum.evictions,
-		(unsigned long long)summary->sum.remaps,
+		(unsigned long long)summary->sum.evictions, (unsigned long long)summary->sum.remaps,
 		(unsigned long long)summary->sum.bytes_moved, summary->equal,
 		(unsigned long long)summary->checksum, (unsigned long long)summary->reference,
 		run->seconds);

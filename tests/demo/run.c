@@ -62,9 +62,9 @@ static void show_progress(struct driver *driver, unsigned int n)
 		"%s%-7s frame %2u of %d, %2u finished; GPU 0: %5.1f MiB in VRAM, %5.1f in GTT, "
 		"%5.1f pinned, %llu evictions, %6.1f MiB moved%s",
 		tty ? "\r" : "", mode_name(driver->run), n + 1, NUM_FRAMES, count_done(driver->run),
-		(double)info.vram_used / MIB, (double)info.gtt_used / MIB, (double)info.pinned / MIB,
-		(unsigned long long)info.evictions, (double)info.bytes_moved / MIB,
-		tty && n != NUM_FRAMES - 1 ? "\033[K" : "\n");
+		(double)info.vram_used / MIB, (double)info.gtt_used / MIB,
+		(double)info.pinned / MIB, (unsigned long long)info.evictions,
+		(double)info.bytes_moved / MIB, tty && n != NUM_FRAMES - 1 ? "\033[K" : "\n");
 }
 
 /* the first failure in full; the rest is counted */
@@ -182,14 +182,11 @@ static int drive(struct driver *driver)
 	return ret;
 }
 
-static int save(const struct run *run, const char *directory)
+static int save(const struct run *run, const char *path)
 {
-	char path[4096];
-	FILE *file;
+	FILE *file = fopen(path, "wb");
 	bool ok;
 
-	snprintf(path, sizeof(path), "%s/%s.run", directory, mode_name(run));
-	file = fopen(path, "wb");
 	if (!file) {
 		complain(-errno, "%s can't be written", path);
 		return -EIO;
@@ -204,7 +201,7 @@ static int save(const struct run *run, const char *directory)
 /* starts GPU 1's process; its end of the socket closes with it */
 static int start_gpu1(struct driver *driver, pid_t *pid)
 {
-	const struct timeval patience = { .tv_sec = 2 * PATIENCE_NS / 1000000000 };
+	const struct timeval patience = {.tv_sec = 2 * PATIENCE_NS / 1000000000};
 	int sockets[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets))
@@ -248,7 +245,8 @@ static int run_both(struct driver *driver)
 
 int demo_run(bool pinned_mode, const char *directory)
 {
-	struct driver driver = { .socket = -1 };
+	struct driver driver = {.socket = -1};
+	char path[4096];
 	int ret;
 
 	/* both processes write into it */
@@ -265,9 +263,12 @@ int demo_run(bool pinned_mode, const char *directory)
 	for (unsigned int n = 0; n < NUM_FRAMES; n++)
 		driver.run->frames[n].stage = STAGE_PENDING;
 
+	/* a run that fails must not leave an older one's results to be reported */
+	snprintf(path, sizeof(path), "%s/%s.run", directory, mode_name(driver.run));
+	unlink(path);
 	ret = run_both(&driver);
 	if (!ret)
-		ret = save(driver.run, directory);
+		ret = save(driver.run, path);
 	free(driver.drawn);
 	munmap(driver.run, sizeof(*driver.run));
 	return ret ? 1 : 0;

@@ -11,30 +11,30 @@
 
 #include "demo.h"
 
-#define CELL_WIDTH 8
-#define FRAME_ROW 4
-#define ASSET_ROW 9
-#define BAND_GAP 10
-#define LEFT 190
-#define RIGHT 76
-#define TOP 118
-#define PANEL_TITLE 34
-#define SUM_HEIGHT 120
-#define AXIS_HEIGHT 48
-#define PANEL_GAP 26
-#define FONT "DejaVu Sans"
+#define CELL_WIDTH   8
+#define FRAME_ROW    4
+#define ASSET_ROW    9
+#define BAND_GAP     10
+#define LEFT         190
+#define RIGHT        76
+#define TOP          118
+#define PANEL_TITLE  34
+#define SUM_HEIGHT   120
+#define AXIS_HEIGHT  48
+#define PANEL_GAP    26
+#define FONT         "DejaVu Sans"
 
-#define PLOT_WIDTH (NUM_SAMPLES * CELL_WIDTH)
-#define ROWS_HEIGHT (2 * NUM_FRAMES * FRAME_ROW + NUM_ASSETS * ASSET_ROW + 2 * BAND_GAP)
+#define PLOT_WIDTH   (NUM_SAMPLES * CELL_WIDTH)
+#define ROWS_HEIGHT  (2 * NUM_FRAMES * FRAME_ROW + NUM_ASSETS * ASSET_ROW + 2 * BAND_GAP)
 #define PANEL_HEIGHT (PANEL_TITLE + ROWS_HEIGHT + BAND_GAP + SUM_HEIGHT + AXIS_HEIGHT)
-#define IMAGE_WIDTH (LEFT + PLOT_WIDTH + RIGHT)
+#define IMAGE_WIDTH  (LEFT + PLOT_WIDTH + RIGHT)
 #define IMAGE_HEIGHT (TOP + 2 * PANEL_HEIGHT + PANEL_GAP)
 
 struct colour {
 	double r, g, b;
 };
 
-#define RGB(hex) { ((hex) >> 16 & 255) / 255.0, ((hex) >> 8 & 255) / 255.0, ((hex) & 255) / 255.0 }
+#define RGB(hex) {((hex) >> 16 & 255) / 255.0, ((hex) >> 8 & 255) / 255.0, ((hex) & 255) / 255.0}
 
 /* distinct for colour-blind eyes, too, and in grey */
 static const struct colour vram0 = RGB(0x2f6fd6), vram1 = RGB(0x1fa187), gtt = RGB(0xf2b134);
@@ -198,7 +198,7 @@ static double bytes_in(const struct run *run, unsigned int sample, enum place pl
 
 static void draw_sum_grid(cairo_t *cr, const struct run *run, double y, double scale)
 {
-	static const double dashes[] = { 3, 3 };
+	static const double dashes[] = {3, 3};
 
 	cairo_set_line_width(cr, 1);
 	for (int i = 1; i <= 3; i++) {
@@ -218,7 +218,7 @@ static void draw_sum_grid(cairo_t *cr, const struct run *run, double y, double s
 
 static double draw_sum(cairo_t *cr, const struct run *run, double y)
 {
-	static const enum place order[] = { PLACE_VRAM, PLACE_PINNED, PLACE_GTT, PLACE_EVICTED };
+	static const enum place order[] = {PLACE_VRAM, PLACE_PINNED, PLACE_GTT, PLACE_EVICTED};
 	double scale = SUM_HEIGHT / (3.35 * (double)run->gpu[0].vram_size);
 
 	fill_rect(cr, empty, LEFT, y, PLOT_WIDTH, SUM_HEIGHT);
@@ -229,8 +229,8 @@ static double draw_sum(cairo_t *cr, const struct run *run, double y)
 			double height = bytes_in(run, i, order[j]) * scale;
 
 			top -= height;
-			fill_rect(cr, place_colour(order[j], vram0),
-				  LEFT + (double)i * CELL_WIDTH, top, CELL_WIDTH, height);
+			fill_rect(cr, place_colour(order[j], vram0), LEFT + (double)i * CELL_WIDTH,
+				  top, CELL_WIDTH, height);
 		}
 	}
 	draw_sum_grid(cr, run, y, scale);
@@ -305,7 +305,7 @@ static double legend_box(cairo_t *cr, double x, double y, struct colour colour, 
 
 static double legend_mark(cairo_t *cr, double x, double y, unsigned int marks, const char *label)
 {
-	const struct cell cell = { .marks = (uint8_t)marks };
+	const struct cell cell = {.marks = (uint8_t)marks};
 
 	fill_rect(cr, vram0, x, y - 11, 14, 13);
 	draw_marks(cr, &cell, x + 3, y - 11, 13);
@@ -319,10 +319,11 @@ static void draw_head(cairo_t *cr, const struct run *run)
 	double x = LEFT;
 
 	text(cr, LEFT, 36, 0, 24, true, ink, "Where every buffer was");
-	snprintf(line, sizeof(line),
-		 "Two virtual GPUs with %.0f MiB of VRAM each. GPU 0 needs %.0f MiB; GPU 1 keeps all "
-		 "its frames imported, and every fourth in its working set.",
-		 (double)run->gpu[0].vram_size / MIB, (double)run->gpu[0].needed / MIB);
+	snprintf(
+		line, sizeof(line),
+		"Two virtual GPUs with %.0f MiB of VRAM each. GPU 0 needs %.0f MiB; GPU 1 keeps all "
+		"its frames imported, and every fourth in its working set.",
+		(double)run->gpu[0].vram_size / MIB, (double)run->gpu[0].needed / MIB);
 	text(cr, LEFT, 60, 0, 13.5, false, ink, line);
 
 	x = legend_box(cr, x, 92, vram0, "VRAM of GPU 0");
@@ -361,15 +362,14 @@ int draw_timeline(const struct run *pinned_run, const struct run *evicted_run, c
 	summarise(pinned_run, summary, sizeof(summary));
 	draw_panel(cr, pinned_run, TOP, "Imports pinned", summary);
 	summarise(evicted_run, summary, sizeof(summary));
-	draw_panel(cr, evicted_run, TOP + PANEL_HEIGHT + PANEL_GAP,
-		   "Imports evicted and remapped", summary);
+	draw_panel(cr, evicted_run, TOP + PANEL_HEIGHT + PANEL_GAP, "Imports evicted and remapped",
+		   summary);
 	return write_png(cr, surface, path);
 }
 
 int draw_picture(const uint32_t *pixels, const char *path)
 {
-	cairo_surface_t *surface =
-		cairo_image_surface_create(CAIRO_FORMAT_RGB24, WIDTH, HEIGHT);
+	cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, WIDTH, HEIGHT);
 	cairo_t *cr = cairo_create(surface);
 	unsigned char *data = cairo_image_surface_get_data(surface);
 	int stride = cairo_image_surface_get_stride(surface);

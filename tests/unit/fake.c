@@ -21,7 +21,7 @@
 #include "fake.h"
 
 #define MAX_HANDLES 20000
-#define MAX_NODES 16
+#define MAX_NODES   16
 
 struct handle {
 	bool open;
@@ -57,7 +57,7 @@ static struct {
 	uint32_t next_handle;
 	unsigned int base_fds;
 	int base_allocations;
-} fake = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} fake = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* apart from the rest: the allocator is also called with the lock held */
 static atomic_int live_allocations;
@@ -257,8 +257,7 @@ static uint32_t new_handle(int memfd, uint64_t size, bool imported)
 		if (fake.handles[i].open)
 			continue;
 		fake.handles[i] = (struct handle){
-			.open = true, .memfd = memfd, .size = size, .imported = imported
-		};
+			.open = true, .memfd = memfd, .size = size, .imported = imported};
 		return i;
 	}
 	abort();
@@ -517,7 +516,7 @@ static void record(int fd, unsigned long request, const void *arg)
 	if (fake.num_calls == FAKE_MAX_CALLS || _IOC_SIZE(request) > FAKE_MAX_ARG)
 		abort();
 	call = &fake.calls[fake.num_calls++];
-	*call = (struct fake_call){ .request = request, .fd = fd };
+	*call = (struct fake_call){.request = request, .fd = fd};
 	memcpy(call->arg, arg, _IOC_SIZE(request));
 	record_arrays(call, request, arg);
 }

@@ -23,16 +23,16 @@
 #include <drover/drover.h>
 #include <xf86drm.h>
 
-#define FAKE_MAX_ARG 256
+#define FAKE_MAX_ARG   256
 #define FAKE_MAX_CALLS 4096
 /* struct fake_call's arrays */
-#define FAKE_BINDS 0
-#define FAKE_COMMANDS 0
-#define FAKE_IN_SYNCS 1
+#define FAKE_BINDS     0
+#define FAKE_COMMANDS  0
+#define FAKE_IN_SYNCS  1
 #define FAKE_OUT_SYNCS 2
-#define FAKE_BUFFERS 3
-#define FAKE_SYNCOBJS 0
-#define FAKE_POINTS 1
+#define FAKE_BUFFERS   3
+#define FAKE_SYNCOBJS  0
+#define FAKE_POINTS    1
 
 struct fake_call {
 	unsigned long request;
@@ -103,19 +103,19 @@ void fake_set_next_handle(uint32_t handle);
 void fake_set_sync_file_status(int status);
 
 /* The last call's argument is exactly this, padding included. */
-#define assert_sent(request, expected)                                                \
-	do {                                                                          \
-		const struct fake_call *call_ = fake_last(request);                   \
-		assert_int_equal(_IOC_SIZE(request), sizeof(*(expected)));            \
-		assert_memory_equal(call_->arg, expected, sizeof(*(expected)));       \
+#define assert_sent(request, expected)                                          \
+	do {                                                                    \
+		const struct fake_call *call_ = fake_last(request);             \
+		assert_int_equal(_IOC_SIZE(request), sizeof(*(expected)));      \
+		assert_memory_equal(call_->arg, expected, sizeof(*(expected))); \
 	} while (0)
 
 /* One of its arrays is exactly this. */
-#define assert_sent_array(request, which, expected, bytes)                            \
-	do {                                                                          \
-		const struct fake_call *call_ = fake_last(request);                   \
-		assert_int_equal(call_->sizes[which], bytes);                         \
-		assert_memory_equal(call_->arrays[which], expected, bytes);           \
+#define assert_sent_array(request, which, expected, bytes)                  \
+	do {                                                                \
+		const struct fake_call *call_ = fake_last(request);         \
+		assert_int_equal(call_->sizes[which], bytes);               \
+		assert_memory_equal(call_->arrays[which], expected, bytes); \
 	} while (0)
 
 #endif

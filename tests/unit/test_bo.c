@@ -71,7 +71,7 @@ static void create_shared(void **state)
 
 static void create_private(void **state)
 {
-	struct drm_drover_bo_create expected = { .size = 4096, .placements = 1 };
+	struct drm_drover_bo_create expected = {.size = 4096, .placements = 1};
 	struct drover_bo *bo;
 	struct drover_vm *vm;
 
@@ -139,7 +139,7 @@ static void export_flags(void **state)
 static void info(void **state)
 {
 	struct drover_bo *bo = new_bo(8192);
-	const struct drm_drover_bo_info expected = { .handle = drover_bo_handle(bo) };
+	const struct drm_drover_bo_info expected = {.handle = drover_bo_handle(bo)};
 	struct drm_drover_bo_info out;
 
 	(void)state;
@@ -318,7 +318,7 @@ static void concurrent_imports(void **state)
 	fake_record(false);
 	fake_widen_races(true);
 	for (int i = 0; i < 4; i++) {
-		races[i] = (struct import_race){ .fd = fd };
+		races[i] = (struct import_race){.fd = fd};
 		assert_int_equal(pthread_create(&threads[i], NULL, import_in_a_loop, &races[i]), 0);
 	}
 	for (int i = 0; i < 4; i++)
@@ -341,7 +341,7 @@ static bool is_mapped(void *ptr)
 static void map_own(void **state)
 {
 	struct drover_bo *bo = new_bo(8192);
-	const struct drm_drover_bo_mmap expected = { .handle = drover_bo_handle(bo) };
+	const struct drm_drover_bo_mmap expected = {.handle = drover_bo_handle(bo)};
 	uint32_t *ptr = NULL, *again = NULL, value = 0;
 	off_t offset = (off_t)FAKE_MMAP_OFFSET(drover_bo_handle(bo));
 

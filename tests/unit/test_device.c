@@ -9,10 +9,11 @@
 
 /* unsorted, with gaps, other drivers and other kinds of nodes between */
 static const struct fake_node mixed_nodes[] = {
-	{ "renderD131", "drover", 0 }, { "card0", "drover", 0 },	{ "by-path", "drover", 0 },
-	{ "renderD128", "amdgpu", 0 }, { "renderD1029", "drover", 0 },	{ "renderD130", "droverx", 0 },
-	{ "renderD129", "drover", 0 }, { "renderD132", "droves", 0 },	{ "renderD133", NULL, 0 },
-	{ NULL, NULL, 0 },
+	{"renderD131", "drover", 0},  {"card0", "drover", 0},
+	{"by-path", "drover", 0},     {"renderD128", "amdgpu", 0},
+	{"renderD1029", "drover", 0}, {"renderD130", "droverx", 0},
+	{"renderD129", "drover", 0},  {"renderD132", "droves", 0},
+	{"renderD133", NULL, 0},      {NULL, NULL, 0},
 };
 
 static void count_finds_drovers_only(void **state)
@@ -24,7 +25,7 @@ static void count_finds_drovers_only(void **state)
 
 static void count_without_nodes(void **state)
 {
-	static const struct fake_node none[] = { { NULL, NULL, 0 } };
+	static const struct fake_node none[] = {{NULL, NULL, 0}};
 
 	(void)state;
 	fake_set_nodes(none);
@@ -37,11 +38,10 @@ static void count_without_nodes(void **state)
 
 static void count_without_permission(void **state)
 {
-	static const struct fake_node closed[] = {
-		{ "renderD128", "drover", EACCES }, { NULL, NULL, 0 } };
-	static const struct fake_node one_open[] = { { "renderD128", "drover", EACCES },
-						     { "renderD129", "drover", 0 },
-						     { NULL, NULL, 0 } };
+	static const struct fake_node closed[] = {{"renderD128", "drover", EACCES},
+						  {NULL, NULL, 0}};
+	static const struct fake_node one_open[] = {
+		{"renderD128", "drover", EACCES}, {"renderD129", "drover", 0}, {NULL, NULL, 0}};
 	struct drover_device *dev;
 
 	(void)state;
@@ -138,7 +138,7 @@ static void file_lives_as_long_as_objects(void **state)
 
 static void info(void **state)
 {
-	const struct drm_drover_device_info zero = { 0 };
+	const struct drm_drover_device_info zero = {0};
 	struct drm_drover_device_info out;
 	struct drover_device *dev;
 

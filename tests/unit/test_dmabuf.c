@@ -9,7 +9,7 @@
 
 #include "fake.h"
 
-#define READ DROVER_ACCESS_READ
+#define READ  DROVER_ACCESS_READ
 #define WRITE DROVER_ACCESS_WRITE
 
 static void size(void **state)
@@ -33,8 +33,8 @@ static void size(void **state)
 
 static void sync_files(void **state)
 {
-	struct dma_buf_import_sync_file imported = { .flags = DMA_BUF_SYNC_WRITE };
-	struct dma_buf_export_sync_file exported = { .fd = -1 };
+	struct dma_buf_import_sync_file imported = {.flags = DMA_BUF_SYNC_WRITE};
+	struct dma_buf_export_sync_file exported = {.fd = -1};
 	int fd = fake_foreign_dmabuf(4096), sync_file = -1;
 
 	(void)state;
@@ -54,7 +54,7 @@ static void sync_files(void **state)
 
 static void cpu_access(void **state)
 {
-	struct dma_buf_sync expected = { .flags = DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW };
+	struct dma_buf_sync expected = {.flags = DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW};
 	int fd = fake_foreign_dmabuf(4096);
 
 	(void)state;
@@ -71,7 +71,7 @@ static void cpu_access(void **state)
 
 static void access_is_checked(void **state)
 {
-	static const uint32_t bad[] = { 0, 4, 7, 1U << 31 };
+	static const uint32_t bad[] = {0, 4, 7, 1U << 31};
 	int sync_file = 77;
 
 	(void)state;
@@ -93,7 +93,7 @@ static void access_is_checked(void **state)
  */
 static void wait_for_the_right_event(void **state)
 {
-	char block[4096] = { 0 };
+	char block[4096] = {0};
 	int fds[2];
 
 	(void)state;
@@ -118,8 +118,10 @@ static void wait_for_the_right_event(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		fake_test(size),	      fake_test(sync_files),
-		fake_test(cpu_access),	      fake_test(access_is_checked),
+		fake_test(size),
+		fake_test(sync_files),
+		fake_test(cpu_access),
+		fake_test(access_is_checked),
 		fake_test(wait_for_the_right_event),
 	};
 

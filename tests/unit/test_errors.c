@@ -32,8 +32,8 @@ static int setup(void **state)
 	if (fake_setup(state))
 		return -1;
 	dmabuf = fake_foreign_dmabuf(4096);
-	return drover_device_open_fd(fake_node_fd("drover"), &dev) ||
-	       drover_vm_create(dev, &vm) || drover_bo_create(dev, 4096, 1, 0, NULL, &bo) ||
+	return drover_device_open_fd(fake_node_fd("drover"), &dev) || drover_vm_create(dev, &vm) ||
+	       drover_bo_create(dev, 4096, 1, 0, NULL, &bo) ||
 	       drover_sync_create(dev, false, &syncobj);
 }
 
@@ -259,7 +259,7 @@ static int dmabuf_end(void)
 	return drover_dmabuf_end_cpu_access(dmabuf, DROVER_ACCESS_READ);
 }
 
-#define ENTRY(function, request) { #function " in " #request, function, request }
+#define ENTRY(function, request) {#function " in " #request, function, request}
 
 static const struct entry {
 	const char *name;
@@ -306,7 +306,7 @@ static const struct entry {
 static void every_errno_is_passed_on(void **state)
 {
 	static const int errors[] = {
-		EPERM, ENOENT, EIO,   E2BIG,  EBADF,  ENOMEM,	  EACCES,     EFAULT, EBUSY,
+		EPERM,  ENOENT, EIO,    E2BIG,  EBADF,  ENOMEM,     EACCES,    EFAULT, EBUSY,
 		ENODEV, EINVAL, EMFILE, ENOSPC, ENOTTY, EOPNOTSUPP, ECANCELED, EILSEQ, ETIME,
 	};
 
@@ -352,13 +352,13 @@ static void failed_allocations(void **state)
 		int (*call)(void);
 		unsigned int allocations;
 	} calls[] = {
-		{ "device_open_fd", device_open_fd, 2 },
-		{ "bo_create", bo_create, 1 },
-		{ "bo_import", bo_import, 1 },
-		{ "vm_create", vm_create, 1 },
-		{ "submit", submit, 5 },
-		{ "sync_create", sync_create, 1 },
-		{ "sync_import", sync_import, 1 },
+		{"device_open_fd", device_open_fd, 2},
+		{"bo_create", bo_create, 1},
+		{"bo_import", bo_import, 1},
+		{"vm_create", vm_create, 1},
+		{"submit", submit, 5},
+		{"sync_create", sync_create, 1},
+		{"sync_import", sync_import, 1},
 	};
 
 	(void)state;
@@ -392,8 +392,7 @@ static void failed_allocations(void **state)
 
 static void failed_allocation_while_listing_nodes(void **state)
 {
-	static const struct fake_node nodes[] = { { "renderD128", "drover", 0 },
-						  { NULL, NULL, 0 } };
+	static const struct fake_node nodes[] = {{"renderD128", "drover", 0}, {NULL, NULL, 0}};
 
 	(void)state;
 	fake_set_nodes(nodes);

@@ -57,7 +57,7 @@ static void create_arguments(void **state)
 
 static void empty(void **state)
 {
-	const struct drm_drover_submit expected = { .vm_id = drover_vm_id(vm) };
+	const struct drm_drover_submit expected = {.vm_id = drover_vm_id(vm)};
 
 	(void)state;
 	assert_int_equal(drover_submission_submit(sub), 0);
@@ -69,11 +69,11 @@ static void commands(void **state)
 {
 	/* unused fields zero, as the kernel demands */
 	const struct drm_drover_command expected[] = {
-		{ .opcode = 0, .dst = 0x1000, .size = 64, .value = 7, .step = 3 },
-		{ .opcode = 1, .dst = 0x1000, .src = 0x2000, .size = 128 },
-		{ .opcode = 2, .dst = 0x1000, .src = 0x2000, .src2 = 0x3000, .size = 256 },
-		{ .opcode = 3, .src = 0x2000, .size = 512, .value = 9, .step = 5 },
-		{ .opcode = 4, .size = 1500 },
+		{.opcode = 0, .dst = 0x1000, .size = 64, .value = 7, .step = 3},
+		{.opcode = 1, .dst = 0x1000, .src = 0x2000, .size = 128},
+		{.opcode = 2, .dst = 0x1000, .src = 0x2000, .src2 = 0x3000, .size = 256},
+		{.opcode = 3, .src = 0x2000, .size = 512, .value = 9, .step = 5},
+		{.opcode = 4, .size = 1500},
 	};
 	struct drm_drover_submit submit;
 
@@ -98,15 +98,14 @@ static void commands(void **state)
 
 static void syncs_and_buffers(void **state)
 {
-	const struct drm_drover_sync in[] = { { .handle = drover_sync_handle(sync_a) },
-					      { .handle = drover_sync_handle(sync_b),
-						.point = 1ULL << 40 } };
-	const struct drm_drover_sync out[] = { { .handle = drover_sync_handle(sync_b),
-						 .point = 12 } };
+	const struct drm_drover_sync in[] = {{.handle = drover_sync_handle(sync_a)},
+					     {.handle = drover_sync_handle(sync_b),
+					      .point = 1ULL << 40}};
+	const struct drm_drover_sync out[] = {{.handle = drover_sync_handle(sync_b), .point = 12}};
 	const struct drm_drover_buffer buffers[] = {
-		{ .handle = 55, .flags = DRM_DROVER_BUFFER_READ },
-		{ .handle = 55, .flags = DRM_DROVER_BUFFER_WRITE },
-		{ .handle = 55, .flags = DRM_DROVER_BUFFER_READ | DRM_DROVER_BUFFER_WRITE },
+		{.handle = 55, .flags = DRM_DROVER_BUFFER_READ},
+		{.handle = 55, .flags = DRM_DROVER_BUFFER_WRITE},
+		{.handle = 55, .flags = DRM_DROVER_BUFFER_READ | DRM_DROVER_BUFFER_WRITE},
 	};
 
 	(void)state;
@@ -151,8 +150,8 @@ static void grows(void **state)
 
 static void submit_again_and_reset(void **state)
 {
-	const struct drm_drover_command first = { .opcode = 4, .size = 1 };
-	const struct drm_drover_command second = { .opcode = 4, .size = 2 };
+	const struct drm_drover_command first = {.opcode = 4, .size = 1};
+	const struct drm_drover_command second = {.opcode = 4, .size = 2};
 
 	(void)state;
 	drover_submission_spin(sub, 1);

@@ -47,8 +47,8 @@ static int64_t now_ns(void)
 
 static void create_and_destroy(void **state)
 {
-	struct drm_syncobj_create expected = { .flags = DRM_SYNCOBJ_CREATE_SIGNALED };
-	struct drm_syncobj_destroy destroyed = { 0 };
+	struct drm_syncobj_create expected = {.flags = DRM_SYNCOBJ_CREATE_SIGNALED};
+	struct drm_syncobj_destroy destroyed = {0};
 	struct drover_sync *signaled;
 
 	(void)state;
@@ -174,7 +174,7 @@ static void binary_sync_files(void **state)
 /* a point and a sync file meet in a binary syncobj, which is gone afterwards */
 static void timeline_sync_files(void **state)
 {
-	struct drm_syncobj_transfer expected = { 0 };
+	struct drm_syncobj_transfer expected = {0};
 	struct drm_syncobj_transfer sent;
 	int fd = -1;
 
@@ -204,9 +204,9 @@ static void timeline_failures_leave_nothing(void **state)
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
-		static const unsigned long requests[] = { DRM_IOCTL_SYNCOBJ_CREATE,
-							  DRM_IOCTL_SYNCOBJ_TRANSFER,
-							  DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD };
+		static const unsigned long requests[] = {DRM_IOCTL_SYNCOBJ_CREATE,
+							 DRM_IOCTL_SYNCOBJ_TRANSFER,
+							 DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD};
 
 		fake_fail(requests[i], EMFILE);
 		assert_int_equal(drover_sync_export_sync_file(syncobj, 5, &fd), -EMFILE);
@@ -214,9 +214,9 @@ static void timeline_failures_leave_nothing(void **state)
 		assert_int_equal(fd, 77);
 	}
 	for (int i = 0; i < 3; i++) {
-		static const unsigned long requests[] = { DRM_IOCTL_SYNCOBJ_CREATE,
-							  DRM_IOCTL_SYNCOBJ_TRANSFER,
-							  DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE };
+		static const unsigned long requests[] = {DRM_IOCTL_SYNCOBJ_CREATE,
+							 DRM_IOCTL_SYNCOBJ_TRANSFER,
+							 DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE};
 
 		fake_fail(requests[i], EMFILE);
 		assert_int_equal(drover_sync_import_sync_file(syncobj, 5, 0), -EMFILE);
@@ -226,8 +226,8 @@ static void timeline_failures_leave_nothing(void **state)
 
 static void share(void **state)
 {
-	const struct drm_syncobj_handle exported = { .handle = handle, .fd = -1 };
-	struct drm_syncobj_handle imported = { 0 };
+	const struct drm_syncobj_handle exported = {.handle = handle, .fd = -1};
+	struct drm_syncobj_handle imported = {0};
 	struct drover_sync *second;
 	int fd = -1;
 
@@ -244,8 +244,8 @@ static void share(void **state)
 
 static void status(void **state)
 {
-	static const int values[] = { 0, 1, -EILSEQ, -ECANCELED };
-	const struct sync_file_info zero = { 0 };
+	static const int values[] = {0, 1, -EILSEQ, -ECANCELED};
+	const struct sync_file_info zero = {0};
 
 	(void)state;
 	for (size_t i = 0; i < 4; i++) {
@@ -285,8 +285,8 @@ static void on_alarm(int signal)
 
 static void wait_is_restarted_after_signals(void **state)
 {
-	const struct itimerval every_5_ms = { { 0, 5000 }, { 0, 5000 } }, off = { 0 };
-	struct sigaction action = { .sa_handler = on_alarm }, old;
+	const struct itimerval every_5_ms = {{0, 5000}, {0, 5000}}, off = {0};
+	struct sigaction action = {.sa_handler = on_alarm}, old;
 	int64_t before;
 	int fds[2];
 

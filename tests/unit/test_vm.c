@@ -15,8 +15,7 @@ static int setup(void **state)
 		return -1;
 	/* so that VM, BO and device have different numbers */
 	fake_set_next_handle(77);
-	return drover_device_open_fd(fake_node_fd("drover"), &dev) ||
-	       drover_vm_create(dev, &vm) ||
+	return drover_device_open_fd(fake_node_fd("drover"), &dev) || drover_vm_create(dev, &vm) ||
 	       drover_bo_create(dev, 0x10000, DRM_DROVER_PLACEMENT_VRAM, 0, NULL, &bo);
 }
 
@@ -30,8 +29,8 @@ static int teardown(void **state)
 
 static void create_and_destroy(void **state)
 {
-	const struct drm_drover_vm_create zero = { 0 };
-	struct drm_drover_vm_destroy expected = { 0 };
+	const struct drm_drover_vm_create zero = {0};
+	struct drm_drover_vm_destroy expected = {0};
 	struct drover_vm *second;
 
 	(void)state;
@@ -50,7 +49,7 @@ static void create_and_destroy(void **state)
 /* all but the pointer, which is checked by what it leads to */
 static void assert_bind_sent(const struct drm_drover_bind *binds, uint32_t count)
 {
-	struct drm_drover_vm_bind expected = { .vm_id = drover_vm_id(vm), .num_binds = count };
+	struct drm_drover_vm_bind expected = {.vm_id = drover_vm_id(vm), .num_binds = count};
 	struct drm_drover_vm_bind sent;
 
 	memcpy(&sent, fake_last(DRM_IOCTL_DROVER_VM_BIND)->arg, sizeof(sent));
@@ -72,9 +71,8 @@ static void bind(void **state)
 
 	(void)state;
 	assert_int_equal(drover_bo_handle(bo), 77);
-	assert_int_equal(drover_vm_bind(vm, 0x123456000, bo, 0x3000, 0x2000,
-					DRM_DROVER_BIND_READONLY),
-			 0);
+	assert_int_equal(
+		drover_vm_bind(vm, 0x123456000, bo, 0x3000, 0x2000, DRM_DROVER_BIND_READONLY), 0);
 	assert_bind_sent(&expected, 1);
 }
 
@@ -116,7 +114,7 @@ static void bind_array(void **state)
 
 static void bind_arguments(void **state)
 {
-	struct drm_drover_bind bind = { .op = DRM_DROVER_BIND_UNMAP, .size = 4096 };
+	struct drm_drover_bind bind = {.op = DRM_DROVER_BIND_UNMAP, .size = 4096};
 	struct drover_device *other;
 	struct drover_bo *foreign;
 	uint32_t failed = 99;
@@ -141,7 +139,7 @@ static void bind_arguments(void **state)
 
 static void info(void **state)
 {
-	const struct drm_drover_vm_info expected = { .vm_id = drover_vm_id(vm) };
+	const struct drm_drover_vm_info expected = {.vm_id = drover_vm_id(vm)};
 	struct drm_drover_vm_info out;
 
 	(void)state;
@@ -154,7 +152,7 @@ static void info(void **state)
 
 static void evict_targets(void **state)
 {
-	struct drm_drover_evict expected = { .target = DRM_DROVER_EVICT_BO, .id = 77 };
+	struct drm_drover_evict expected = {.target = DRM_DROVER_EVICT_BO, .id = 77};
 	struct drm_drover_evict result;
 
 	(void)state;
@@ -177,7 +175,7 @@ static void evict_targets(void **state)
 
 static void evict_reports_what_is_pinned(void **state)
 {
-	struct drm_drover_evict result = { 0 };
+	struct drm_drover_evict result = {0};
 
 	(void)state;
 	fake_fail(DRM_IOCTL_DROVER_EVICT, EBUSY);
@@ -198,9 +196,14 @@ static void evict_reports_what_is_pinned(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		vm_test(create_and_destroy), vm_test(bind),	       vm_test(unbind),
-		vm_test(bind_array),	     vm_test(bind_arguments),  vm_test(info),
-		vm_test(evict_targets),	     vm_test(evict_reports_what_is_pinned),
+		vm_test(create_and_destroy),
+		vm_test(bind),
+		vm_test(unbind),
+		vm_test(bind_array),
+		vm_test(bind_arguments),
+		vm_test(info),
+		vm_test(evict_targets),
+		vm_test(evict_reports_what_is_pinned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
