@@ -333,8 +333,7 @@ void drover_vram_write_ptes(struct ttm_resource *res, u64 *ptes)
  *
  * Return: the page's number in VRAM.
  */
-unsigned long drover_vram_page_index(struct ttm_resource *res,
-					    unsigned long index)
+unsigned long drover_vram_page_index(struct ttm_resource *res, unsigned long index)
 {
 	struct drover_vram_resource *vres = to_vram_resource(res);
 	struct gpu_buddy_block *block;
