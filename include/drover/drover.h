@@ -437,6 +437,8 @@ int drover_sync_wait(struct drover_sync *sync, uint64_t point, int64_t timeout_n
  * Return: 1: signalled, no error; 0: not signalled yet; the error that its
  * fence carries (-EILSEQ: a check failed, -ETIME: timed out, -ECANCELED or
  * -EFAULT: VM lost, …), or the error of the question itself (-EINVAL: no fence).
+ * Timelines don't keep errors: a point that is signalled is always 1, so let a
+ * job signal a binary sync as well if you want to know.
  */
 int drover_sync_status(struct drover_sync *sync, uint64_t point);
 
