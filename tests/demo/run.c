@@ -39,15 +39,6 @@ static uint32_t *drawn(struct driver *driver, unsigned int n)
 	return driver->drawn + (size_t)n * WIDTH * HEIGHT;
 }
 
-static unsigned int count_done(const struct run *run)
-{
-	unsigned int count = 0;
-
-	for (unsigned int n = 0; n < NUM_FRAMES; n++)
-		count += run->frames[n].stage == STAGE_DONE;
-	return count;
-}
-
 /* a line that is rewritten on a terminal, and now and then a line elsewhere */
 static void show_progress(struct driver *driver, unsigned int n)
 {
@@ -58,13 +49,13 @@ static void show_progress(struct driver *driver, unsigned int n)
 		return;
 	if (gpu0_info(driver->gpu0, &info))
 		return;
+	/* short enough for 80 columns, or rewriting would leave its first part behind */
 	fprintf(stderr,
-		"%s%-7s frame %2u of %d, %2u finished; GPU 0: %5.1f MiB in VRAM, %5.1f in GTT, "
-		"%5.1f pinned, %llu evictions, %6.1f MiB moved%s",
-		tty ? "\r" : "", mode_name(driver->run), n + 1, NUM_FRAMES, count_done(driver->run),
+		"%s%-7s frame %2u/%d; GPU 0: %4.1f VRAM %4.1f GTT %4.1f pinned MiB; %4llu evictions%s",
+		tty ? "\r" : "", mode_name(driver->run), n + 1, NUM_FRAMES,
 		(double)info.vram_used / MIB, (double)info.gtt_used / MIB,
 		(double)info.pinned / MIB, (unsigned long long)info.evictions,
-		(double)info.bytes_moved / MIB, tty && n != NUM_FRAMES - 1 ? "\033[K" : "\n");
+		tty && n != NUM_FRAMES - 1 ? "\033[K" : "\n");
 }
 
 /* the first failure in full; the rest is counted */
