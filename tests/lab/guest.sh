@@ -25,7 +25,7 @@ try_kvm() {
 	say "trying whether KVM works here …"
 	new_run kvm
 	printf 'true\0' >"$run/command"
-	ACCEL="-accel kvm -cpu host" boot new "$run" 2 30 0
+	ACCEL="-accel kvm -cpu host" boot new "$run" 2 20 0
 	if [ "$(cat "$run/status" 2>/dev/null)" = 0 ]; then echo yes; else echo no; fi >"$answer"
 	say "KVM: $(cat "$answer")"
 }
@@ -60,13 +60,14 @@ boot() {
 		export KERNEL ACCEL
 		;;
 	esac
-	TREE=$TREE ROOT=$ROOT unshare -m -p --fork --kill-child=KILL --propagation private "$LAB/enter-root" "$ROOT" "$TREE" "$CACHE" "$PWD" \
+	export TREE ROOT
+	${BOOT_BY:-} unshare -m -p --fork --kill-child=KILL --propagation private "$LAB/enter-root" "$ROOT" "$TREE" "$CACHE" "$PWD" \
 		"$LAB/run-guest" "$@"
 }
 
 # boot_in_background ...: as boot; sets GUEST, which is gone when ./dev goes.
 boot_in_background() {
-	boot "$@" <&0 &
+	BOOT_BY=exec boot "$@" <&0 &
 	GUEST=$!
 	GUESTS+=("$GUEST")
 }
@@ -74,7 +75,7 @@ boot_in_background() {
 GUESTS=()
 end_guests() {
 	local pid
-	for pid in "${GUESTS[@]}"; do kill -9 "$pid" 2>/dev/null || true; done
+	for pid in "${GUESTS[@]}"; do kill "$pid" 2>/dev/null || true; done
 	[ -z "${TTY_STATE:-}" ] || stty "$TTY_STATE" </dev/tty
 	give_back_tree
 }
@@ -84,12 +85,20 @@ spool_stdin() {
 	[ -t 0 ] || [ ! -e /proc/self/fd/0 ] || cat >"$RUN/stdin"
 }
 
+# The tasks of the dump that somebody may be waiting for: no idle workers, no scheduler statistics.
+dumped_tasks() {
+	tr -d '\r' <"$1" | awk '/^drover-lab: time limit/ { on = 1 } !on { next }
+		/task:/ { skip = /state:I/ || /task:(rcu_|migration|cpuhp|ksoftirqd|kthreadd|pool_workqueue|idle_inject|khungtaskd|kswapd|kcompactd|oom_reaper|kdevtmpfs|hwrng|kauditd|watchdogd)/ }
+		/Sched Debug Version/ { skip = 1 } /Showing busy workqueues|Showing all locks/ { skip = 0 }
+		!skip { print }' | head -n 300
+}
+
 # explain_end ROLE: why the guest ended, if not by itself with a status. Sets STATUS.
 explain_end() {
 	STATUS=125
 	if [ "$(cat "$RUN/verdict" 2>/dev/null)" = timeout ]; then
 		STATUS=124
-		sed -n '/^drover-lab: time limit/,$p' "$RUN/kernel.log" >&2
+		dumped_tasks "$RUN/kernel.log" >&2
 		say "the guest ran into its time limit of $TIMEOUT s (--timeout SECONDS). Above: what its tasks were doing; all of it is in $RUN/kernel.log"
 	elif [ -s "$RUN/status" ]; then
 		STATUS=$(cat "$RUN/status")
