@@ -45,7 +45,7 @@ static struct drm_gpuvm_bo *drover_pair_alloc(void)
 	pair = kzalloc_obj(*pair);
 	if (!pair)
 		return NULL;
-	INIT_LIST_HEAD(&pair->link);
+	drover_pair_init(pair);
 	return &pair->base;
 }
 
@@ -259,17 +259,6 @@ static int drover_bind_obtain(struct drover_vm *vm, struct drover_bind *bind)
 	return 0;
 }
 
-/* A new pair is reached like an evicted one: at the next submission. */
-static void drover_bind_publish(struct drover_vm *vm, struct drover_pair *pair)
-{
-	drm_gpuvm_bo_extobj_add(&pair->base);
-
-	mutex_lock(&vm->gate);
-	if (!pair->present && list_empty(&pair->link))
-		list_add_tail(&pair->link, &vm->evicted);
-	mutex_unlock(&vm->gate);
-}
-
 static bool drover_va_continues(struct drm_gpuva *va, struct drover_bind *bind,
 				u64 address, u64 offset)
 {
@@ -287,7 +276,8 @@ static void drover_bind_map(struct drover_vm *vm, struct drover_bind *bind)
 	struct drm_gpuva *va;
 	int ret;
 
-	drover_bind_publish(vm, to_drover_pair(bind->vm_bo));
+	drm_gpuvm_bo_extobj_add(bind->vm_bo);
+	drover_pair_publish(to_drover_pair(bind->vm_bo));
 
 	va = drm_gpuva_find_first(&vm->base, start - 1, 1);
 	if (drover_va_continues(va, bind, start, offset)) {

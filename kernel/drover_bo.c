@@ -3,6 +3,7 @@
  * Buffer objects: create, place, pin, describe, evict, free.
  */
 
+#include <linux/jiffies.h>
 #include <linux/slab.h>
 
 #include <drm/drm_exec.h>
@@ -148,10 +149,11 @@ bool drover_is_import(struct drm_gem_object *gem)
 }
 
 /* The preferred place first; the other one only if nothing can be evicted there. */
-static void drover_bo_places(struct drover_bo *bo, struct ttm_place *places,
+static void drover_bo_places(struct drover_bo *bo, bool spare_hot, struct ttm_place *places,
 			     struct ttm_placement *placement)
 {
 	u32 allowed = bo->placements, preferred = bo->preferred;
+	u32 flags = spare_hot ? DROVER_PLACE_SPARE_HOT : 0;
 	unsigned int n = 0;
 
 	if (bo->gtt_attachments) {
@@ -160,14 +162,16 @@ static void drover_bo_places(struct drover_bo *bo, struct ttm_place *places,
 	}
 
 	memset(places, 0, 2 * sizeof(*places));
-	if (preferred == DRM_DROVER_PLACEMENT_VRAM)
+	if (preferred == DRM_DROVER_PLACEMENT_VRAM) {
+		places[n].flags = flags;
 		places[n++].mem_type = TTM_PL_VRAM;
+	}
 	if (allowed & DRM_DROVER_PLACEMENT_GTT) {
-		places[n].flags = n ? TTM_PL_FLAG_FALLBACK : 0;
+		places[n].flags = flags | (n ? TTM_PL_FLAG_FALLBACK : 0);
 		places[n++].mem_type = TTM_PL_TT;
 	}
 	if (preferred == DRM_DROVER_PLACEMENT_GTT && allowed & DRM_DROVER_PLACEMENT_VRAM) {
-		places[n].flags = TTM_PL_FLAG_FALLBACK;
+		places[n].flags = flags | TTM_PL_FLAG_FALLBACK;
 		places[n++].mem_type = TTM_PL_VRAM;
 	}
 	placement->placement = places;
@@ -178,10 +182,11 @@ static void drover_bo_places(struct drover_bo *bo, struct ttm_place *places,
  * drover_bo_validate - put a BO where the device can reach it
  * @bo: the BO; its reservation lock must be held
  * @ctx: how to wait and what may be evicted
+ * @spare_hot: don't evict what a VM has just used
  *
  * Return: 0 or a negative errno; see drover_vm_validate() for -ENOMEM.
  */
-int drover_bo_validate(struct drover_bo *bo, struct ttm_operation_ctx *ctx)
+int drover_bo_validate(struct drover_bo *bo, struct ttm_operation_ctx *ctx, bool spare_hot)
 {
 	struct ttm_placement placement;
 	struct ttm_place places[2];
@@ -193,11 +198,35 @@ int drover_bo_validate(struct drover_bo *bo, struct ttm_operation_ctx *ctx)
 	if (bo->ttm.pin_count) {
 		ret = 0;
 	} else {
-		drover_bo_places(bo, places, &placement);
+		drover_bo_places(bo, spare_hot, places, &placement);
 		ret = ttm_bo_validate(&bo->ttm, &placement, ctx);
 	}
 	drm_dev_exit(idx);
 	return ret;
+}
+
+static bool drover_vm_is_hot(struct drover_vm *vm)
+{
+	return time_before(jiffies, READ_ONCE(vm->last_submit) + vm->drover->min_run);
+}
+
+/**
+ * drover_bo_is_hot - has a VM of this device just used a BO?
+ * @bo: the BO; its reservation lock must be held
+ *
+ * A hint, taken without any gate.
+ *
+ * Return: whether it is reachable in a VM that submitted within min_run_ms.
+ */
+bool drover_bo_is_hot(struct drover_bo *bo)
+{
+	struct drm_gpuvm_bo *vm_bo;
+
+	drm_gem_for_each_gpuvm_bo(vm_bo, &bo->ttm.base)
+		if (READ_ONCE(to_drover_pair(vm_bo)->present) &&
+		    drover_vm_is_hot(to_drover_vm(vm_bo->vm)))
+			return true;
+	return false;
 }
 
 /**
@@ -331,7 +360,7 @@ static struct drover_bo *drover_bo_alloc(struct drover_device *drover,
 }
 
 /* On an error TTM has destroyed the BO. */
-static int drover_bo_init(struct drover_device *drover, struct drover_bo *bo)
+static int drover_bo_init(struct drover_device *drover, struct drover_bo *bo, bool spare_hot)
 {
 	struct dma_resv *resv = bo->vm ? drm_gpuvm_resv(&bo->vm->base) : NULL;
 	struct ttm_operation_ctx ctx = {
@@ -344,7 +373,7 @@ static int drover_bo_init(struct drover_device *drover, struct drover_bo *bo)
 	struct ttm_place places[2];
 	int ret;
 
-	drover_bo_places(bo, places, &placement);
+	drover_bo_places(bo, spare_hot, places, &placement);
 	ret = ttm_bo_init_reserved(&drover->ttm, &bo->ttm, ttm_bo_type_device,
 				   &placement, 0, &ctx, NULL, resv, drover_bo_destroy);
 	if (ret)
@@ -360,7 +389,7 @@ static int drover_bo_init(struct drover_device *drover, struct drover_bo *bo)
 static struct drover_bo *drover_bo_try_create(struct drover_device *drover,
 					      const struct drm_drover_bo_create *args,
 					      struct drover_client *client,
-					      struct drover_vm *vm)
+					      struct drover_vm *vm, bool spare_hot)
 {
 	struct drover_bo *bo = NULL;
 	struct drm_exec exec;
@@ -377,7 +406,7 @@ static struct drover_bo *drover_bo_try_create(struct drover_device *drover,
 	}
 	if (!ret) {
 		bo = drover_bo_alloc(drover, args, client, vm);
-		ret = bo ? drover_bo_init(drover, bo) : -ENOMEM;
+		ret = bo ? drover_bo_init(drover, bo, spare_hot) : -ENOMEM;
 	}
 	drm_exec_fini(&exec);
 	return ret ? ERR_PTR(ret) : bo;
@@ -391,14 +420,14 @@ static struct drover_bo *drover_bo_create(struct drover_device *drover,
 	struct drover_bo *bo;
 
 	down_read(&drover->exclusive);
-	bo = drover_bo_try_create(drover, args, client, vm);
+	bo = drover_bo_try_create(drover, args, client, vm, true);
 	up_read(&drover->exclusive);
 	if (PTR_ERR_OR_ZERO(bo) != -ENOMEM && PTR_ERR_OR_ZERO(bo) != -ENOSPC)
 		return bo;
 
 	/* TTM reports contention as a lack of memory: once more, alone. */
 	down_write(&drover->exclusive);
-	bo = drover_bo_try_create(drover, args, client, vm);
+	bo = drover_bo_try_create(drover, args, client, vm, false);
 	up_write(&drover->exclusive);
 	return bo;
 }

@@ -59,6 +59,14 @@ static bool pin_imports;
 module_param(pin_imports, bool, 0444);
 MODULE_PARM_DESC(pin_imports, "for comparison: pin imports, as most drivers do (default N)");
 
+static unsigned int min_run_ms = 10;
+module_param(min_run_ms, uint, 0444);
+MODULE_PARM_DESC(min_run_ms, "what a VM used less than this ago is evicted only if nothing else is left (default 10)");
+
+static char *fence_mode = "working_set";
+module_param(fence_mode, charp, 0444);
+MODULE_PARM_DESC(fence_mode, "working_set: submissions touch no shared BO (default); job: for comparison, each one fences each shared BO");
+
 /* Closing of VMs and unmapping of stale imports. */
 struct workqueue_struct *drover_wq;
 
@@ -155,7 +163,7 @@ static int drover_device_info_ioctl(struct drm_device *drm, void *data, struct d
 	*info = (struct drm_drover_device_info) {
 		.flags = (drover->p2p ? DRM_DROVER_DEVICE_P2P : 0) |
 			 (drover->pin_imports ? DRM_DROVER_DEVICE_PIN_IMPORTS : 0) |
-			 DRM_DROVER_DEVICE_FENCE_MODE_JOB,
+			 (drover->fence_mode_job ? DRM_DROVER_DEVICE_FENCE_MODE_JOB : 0),
 		.vram_size = drover->vram.buddy.size,
 		.vram_used = ttm_resource_manager_usage(&drover->vram.manager),
 		.gtt_size = drover->gtt.size << PAGE_SHIFT,
@@ -271,9 +279,15 @@ static void drover_device_gone(struct drm_device *drm, void *unused)
 		wake_up(&drover_devices_gone);
 }
 
-static void drover_destroy_timeout_wq(struct drm_device *drm, void *unused)
+static void drover_destroy_wq(struct drm_device *drm, void *wq)
 {
-	destroy_workqueue(to_drover(drm)->timeout_wq);
+	destroy_workqueue(wq);
+}
+
+/* Takes over @wq, NULL included. */
+static int drover_add_wq(struct drm_device *drm, struct workqueue_struct *wq)
+{
+	return wq ? drmm_add_action_or_reset(drm, drover_destroy_wq, wq) : -ENOMEM;
 }
 
 static void drover_fini_ttm(struct drm_device *drm, void *unused)
@@ -293,6 +307,8 @@ static void drover_init_fields(struct drover_device *drover, u32 index)
 	drover->index = index;
 	drover->p2p = p2p;
 	drover->pin_imports = pin_imports;
+	drover->fence_mode_job = !strcmp(fence_mode, "job");
+	drover->min_run = msecs_to_jiffies(min_run_ms);
 	drover->pin_limit = pin_limit_mib ? (u64)pin_limit_mib << 20 : drover_gtt_size() / 2;
 	init_rwsem(&drover->exclusive);
 	mutex_init(&drover->objects_lock);
@@ -314,10 +330,13 @@ static int drover_init(struct drover_device *drover, u32 index)
 	if (ret)
 		return ret;
 
+	/* On the way to signalled fences: both must go on when memory is short. */
 	drover->timeout_wq = alloc_ordered_workqueue("drover-timeout", WQ_MEM_RECLAIM);
-	if (!drover->timeout_wq)
-		return -ENOMEM;
-	ret = drmm_add_action_or_reset(drm, drover_destroy_timeout_wq, NULL);
+	ret = drover_add_wq(drm, drover->timeout_wq);
+	if (ret)
+		return ret;
+	drover->gate_wq = alloc_workqueue("drover-gate", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	ret = drover_add_wq(drm, drover->gate_wq);
 	if (ret)
 		return ret;
 
@@ -477,6 +496,10 @@ static int drover_register_devices(void)
 
 static int drover_check_parameters(void)
 {
+	if (strcmp(fence_mode, "working_set") && strcmp(fence_mode, "job")) {
+		pr_err("drover: fence_mode=%s: expected working_set or job\n", fence_mode);
+		return -EINVAL;
+	}
 	if (!devices || devices > DROVER_MAX_DEVICES) {
 		pr_err("drover: devices=%u: expected 1 to %d\n", devices, DROVER_MAX_DEVICES);
 		return -EINVAL;

@@ -101,8 +101,14 @@ struct drover_device {
 	 * reservation locks can't pass for a lack of memory twice
 	 */
 	struct rw_semaphore exclusive;
+	/** @fence_mode_job: comparison mode: each submission fences each shared BO */
+	bool fence_mode_job;
+	/** @min_run: jiffies for which what a VM just used isn't worth evicting */
+	unsigned long min_run;
 	/** @timeout_wq: job time-outs, in turn */
 	struct workqueue_struct *timeout_wq;
+	/** @gate_wq: closes gates */
+	struct workqueue_struct *gate_wq;
 	/** @objects_lock: protects @objects, @clients and @vms */
 	struct mutex objects_lock;
 	/** @objects: all BOs and imports (struct drover_object.link) */
@@ -252,23 +258,39 @@ static inline struct drover_bo *gem_to_drover_bo(struct drm_gem_object *gem)
 #define DROVER_PTE_VALID	BIT_ULL(0)
 #define DROVER_PTE_VRAM		BIT_ULL(1)
 
+struct drover_working_set_fence;
+
 /**
  * struct drover_pair - a BO in a VM
  *
- * States: *evicted* (on the VM's evicted list) and not. @present says whether
- * the engine may use @ptes: it stays set while an evicted pair drains.
+ * drover_gate.c says which states it has. Unless noted otherwise, fields are
+ * protected by the VM's gate.
  */
 struct drover_pair {
 	/** @base: drm_gpuvm's view of it; first */
 	struct drm_gpuvm_bo base;
-	/** @link: in drover_vm.evicted; under the VM's gate */
+	/** @link: in drover_vm.unarmed */
 	struct list_head link;
+	/** @fence: its armed working-set fence, with a reference; or NULL */
+	struct drover_working_set_fence *fence;
+	/** @spare: the next one, not initialised; under the BO's reservation lock */
+	struct drover_working_set_fence *spare;
+	/** @fence_context: of its working-set fences */
+	u64 fence_context;
+	/** @fence_seqno: the last one given out */
+	u64 fence_seqno;
+	/** @ready: drover_vm.resumes when it was last locked and prepared for arming */
+	u64 ready;
 	/** @ptes: one entry per page of the BO; written while not @present */
 	u64 *ptes;
-	/** @present: @ptes are what the engine may use; changed under the gate */
+	/** @evicted: the BO must be validated and @ptes written before it is armed */
+	bool evicted;
+	/** @present: the engine may use @ptes; stays set while an evicted pair drains */
 	bool present;
 	/** @was_present: it was present before, so that the next time is a remap */
 	bool was_present;
+	/** @remapped: validated again since it was armed last */
+	bool remapped;
 };
 
 #define to_drover_pair(b) container_of(b, struct drover_pair, base)
@@ -301,7 +323,11 @@ struct drover_vm_stats {
 	u64 invalidations;
 	/** @remaps: pairs made reachable again */
 	u64 remaps;
-	/** @resumes: submissions that remapped something */
+	/** @suspends: times the gate closed for somebody else's move */
+	u64 suspends;
+	/** @spurious_suspends: pairs that were unarmed and armed again where they were */
+	u64 spurious_suspends;
+	/** @resumes: submissions that had to open the gate */
 	u64 resumes;
 	/** @failed_checks: CHECK commands */
 	u64 failed_checks;
@@ -332,13 +358,27 @@ struct drover_vm {
 	/** @bind_lock: serialises changes of the mappings */
 	struct mutex bind_lock;
 	/**
-	 * @gate: innermost lock: protects @evicted, drover_pair.present,
-	 * @last_job, @closed, @lost and @stats. Nothing is allocated and no
+	 * @gate: innermost lock: protects the pairs, @unarmed, @last_job,
+	 * @suspended, @closed, @lost and @stats. Nothing is allocated and no
 	 * fence is waited for under it.
 	 */
 	struct mutex gate;
-	/** @evicted: pairs that must be made reachable before the next job */
-	struct list_head evicted;
+	/** @unarmed: pairs that must be armed before the next job */
+	struct list_head unarmed;
+	/** @gate_flags: DROVER_GATE_CLOSING, set without any lock */
+	unsigned long gate_flags;
+	/** @wanted: working-set fences that somebody waits for; filled without any lock */
+	struct llist_head wanted;
+	/** @suspend_work: signals @wanted once the VM has drained */
+	struct work_struct suspend_work;
+	/** @drain_cb: queues @suspend_work when @last_job is done */
+	struct dma_fence_cb drain_cb;
+	/** @drain_pending: @drain_cb is in use; cleared by the callback */
+	bool drain_pending;
+	/** @suspended: drained with the gate closed, not resumed yet */
+	bool suspended;
+	/** @last_submit: jiffies of the last submission; read without the gate */
+	unsigned long last_submit;
 	/** @last_job: fence of the last job, or NULL */
 	struct dma_fence *last_job;
 	/** @closed: no more submissions: the VM is being destroyed */
@@ -422,7 +462,8 @@ void drover_object_fini(struct drover_device *drover, struct drover_object *obje
 struct drover_object *drover_object_of(struct drm_gem_object *gem);
 bool drover_is_bo(struct drm_gem_object *gem);
 bool drover_is_import(struct drm_gem_object *gem);
-int drover_bo_validate(struct drover_bo *bo, struct ttm_operation_ctx *ctx);
+int drover_bo_validate(struct drover_bo *bo, struct ttm_operation_ctx *ctx, bool spare_hot);
+bool drover_bo_is_hot(struct drover_bo *bo);
 void drover_bo_write_ptes(struct drover_bo *bo, u64 *ptes);
 int drover_bo_pin(struct drover_bo *bo);
 void drover_bo_unpin(struct drover_bo *bo);
@@ -431,6 +472,12 @@ int drover_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *
 int drover_bo_mmap_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int drover_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int drover_evict_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+
+/*
+ * In ttm_place.flags, beside TTM's own: don't evict what a VM has just used. A
+ * submission touches no shared BO, so those that are used most look cold on the LRU.
+ */
+#define DROVER_PLACE_SPARE_HOT	BIT(31)
 
 /**
  * struct drover_page_cursor - walks the pages of a BO
@@ -474,7 +521,7 @@ int drover_vm_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file 
 int drover_vm_info_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 void drover_vm_close(struct drover_vm *vm);
 void drover_vm_free(struct drm_gpuvm *gpuvm);
-int drover_vm_validate(struct drover_vm *vm, bool evict_own);
+int drover_vm_validate(struct drover_vm *vm, struct drm_exec *exec, bool evict_own);
 
 /* drover_bind.c */
 extern const struct drm_gpuvm_ops drover_gpuvm_ops;
@@ -482,11 +529,19 @@ int drover_vm_bind_ioctl(struct drm_device *drm, void *data, struct drm_file *fi
 void drover_vm_unbind_all(struct drover_vm *vm);
 
 /* drover_gate.c */
+void drover_pair_init(struct drover_pair *pair);
+void drover_pair_publish(struct drover_pair *pair);
+int drover_pair_prepare(struct drover_pair *pair);
+void drover_pair_validated(struct drover_pair *pair);
+void drover_pair_remove(struct drover_pair *pair);
+bool drover_gate_is_open(struct drover_vm *vm);
+void drover_gate_close(struct drover_vm *vm);
+bool drover_gate_open(struct drover_vm *vm);
+void drover_gate_fini(struct drover_vm *vm);
+void drover_vm_suspend_work(struct work_struct *work);
 bool drover_object_invalidate(struct drm_gem_object *gem, bool by_exporter);
 void drover_object_unmap(struct drm_gem_object *gem);
 int drover_object_drain(struct drm_gem_object *gem, bool interruptible);
-bool drover_pair_map(struct drover_pair *pair);
-void drover_pair_remove(struct drover_pair *pair);
 void drover_vm_lose(struct drover_vm *vm, int reason);
 int drover_vm_usable(struct drover_vm *vm);
 int drover_vm_drain(struct drover_vm *vm, bool interruptible);

@@ -23,10 +23,15 @@
  * job stands before another's and dependencies between VMs are plain fences.
  *
  * A submission copies and checks everything, finds its in-fences, waits for a
- * place in the VM's queue, and only then takes reservation locks: the VM's,
- * those of its shared BOs and of the listed ones. Under them everything is
- * made reachable and every slot reserved; from drm_sched_job_arm() on nothing
- * can fail.
+ * place in the VM's queue, and only then takes reservation locks.
+ *
+ * If the gate is open these are the VM's own and those of the listed BOs, and
+ * that is all: no list of shared BOs is walked. Otherwise the submission
+ * resumes the VM first: it also locks the BOs of the unarmed pairs, makes them
+ * reachable, and opens the gate in one step with arming its job. From
+ * drm_sched_job_arm() on nothing can fail.
+ *
+ * With fence_mode=job all shared BOs of the VM are locked and fenced each time.
  *
  * The fence that is published is of our own type, in a context of the VM.
  */
@@ -281,14 +286,14 @@ static void drover_submit_free(struct drover_submission *sub)
 	}
 }
 
-static int drover_submit_lock_all(struct drover_submission *sub, struct drm_exec *exec)
+static int drover_submit_lock(struct drover_submission *sub, struct drm_exec *exec)
 {
 	struct drm_gpuvm *gpuvm = &sub->vm->base;
 	u32 i;
 	int ret;
 
 	ret = drm_gpuvm_prepare_vm(gpuvm, exec, 0);
-	if (!ret)
+	if (!ret && sub->vm->drover->fence_mode_job)
 		ret = drm_gpuvm_prepare_objects(gpuvm, exec, 0);
 	for (i = 0; !ret && i < sub->args->num_buffers; i++)
 		ret = drm_exec_lock_obj(exec, sub->listed[i].gem);
@@ -297,7 +302,7 @@ static int drover_submit_lock_all(struct drover_submission *sub, struct drm_exec
 
 /*
  * After validation, which uses slots up. A BO may be listed for reading and
- * for writing beside being in the VM.
+ * for writing beside being fenced as one of the VM and armed.
  */
 static int drover_submit_reserve(struct drm_exec *exec)
 {
@@ -305,7 +310,7 @@ static int drover_submit_reserve(struct drm_exec *exec)
 	int ret;
 
 	drm_exec_for_each_locked_object(exec, gem) {
-		ret = dma_resv_reserve_fences(gem->resv, 3);
+		ret = dma_resv_reserve_fences(gem->resv, 4);
 		if (ret)
 			return ret;
 	}
@@ -333,8 +338,12 @@ static void drover_submit_add_fence(struct drover_submission *sub, struct drm_ex
 	enum dma_resv_usage usage;
 	u32 i;
 
-	drm_gpuvm_resv_add_fence(&sub->vm->base, exec, fence,
-				 DMA_RESV_USAGE_BOOKKEEP, DMA_RESV_USAGE_BOOKKEEP);
+	if (sub->vm->drover->fence_mode_job)
+		drm_gpuvm_resv_add_fence(&sub->vm->base, exec, fence,
+					 DMA_RESV_USAGE_BOOKKEEP, DMA_RESV_USAGE_BOOKKEEP);
+	else
+		dma_resv_add_fence(drm_gpuvm_resv(&sub->vm->base), fence,
+				   DMA_RESV_USAGE_BOOKKEEP);
 	for (i = 0; i < sub->args->num_buffers; i++) {
 		usage = sub->listed[i].flags & DRM_DROVER_BUFFER_WRITE ?
 			DMA_RESV_USAGE_WRITE : DMA_RESV_USAGE_READ;
@@ -365,8 +374,11 @@ static void drover_sync_signal(struct drover_sync *sync, struct dma_fence *fence
 	}
 }
 
-/* The point of no return: everything is reachable, reserved and allocated. */
-static int drover_submit_push(struct drover_submission *sub, struct drm_exec *exec)
+/*
+ * The point of no return: everything is reachable, reserved and allocated.
+ * -EAGAIN if the gate is closed, and can't be opened with what is locked so far.
+ */
+static int drover_submit_push(struct drover_submission *sub, struct drm_exec *exec, bool resume)
 {
 	struct drover_vm *vm = sub->vm;
 	struct drover_job *job = sub->job;
@@ -376,6 +388,8 @@ static int drover_submit_push(struct drover_submission *sub, struct drm_exec *ex
 
 	mutex_lock(&vm->gate);
 	ret = drover_vm_usable(vm);
+	if (!ret && !(resume ? drover_gate_open(vm) : drover_gate_is_open(vm)))
+		ret = -EAGAIN;
 	if (ret) {
 		mutex_unlock(&vm->gate);
 		return ret;
@@ -390,6 +404,7 @@ static int drover_submit_push(struct drover_submission *sub, struct drm_exec *ex
 	dma_fence_put(vm->last_job);
 	vm->last_job = dma_fence_get(fence);
 	vm->stats.submitted++;
+	WRITE_ONCE(vm->last_submit, jiffies);
 	drm_sched_entity_push_job(&job->base);
 	mutex_unlock(&vm->gate);
 
@@ -402,27 +417,69 @@ static int drover_submit_push(struct drover_submission *sub, struct drm_exec *ex
 	return 0;
 }
 
-static int drover_submit_try(struct drover_submission *sub, bool evict_own)
+static int drover_submit_finish(struct drover_submission *sub, struct drm_exec *exec,
+				bool resume)
 {
-	struct drm_exec exec;
 	int ret;
 
-	drm_exec_init(&exec, DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES,
+	ret = drover_submit_reserve(exec);
+	if (!ret)
+		ret = drover_submit_dependencies(sub);
+	if (!ret)
+		ret = drover_submit_push(sub, exec, resume);
+	return ret;
+}
+
+static void drover_submit_init_exec(struct drover_submission *sub, struct drm_exec *exec)
+{
+	drm_exec_init(exec, DRM_EXEC_INTERRUPTIBLE_WAIT | DRM_EXEC_IGNORE_DUPLICATES,
 		      sub->args->num_buffers);
+}
+
+/* The gate is open, most of the time. */
+static int drover_submit_fast(struct drover_submission *sub)
+{
+	struct drm_exec exec;
+	int ret = 0;
+
+	drover_submit_init_exec(sub, &exec);
 	drm_exec_until_all_locked(&exec) {
-		ret = drover_submit_lock_all(sub, &exec);
+		ret = drover_submit_lock(sub, &exec);
 		drm_exec_retry_on_contention(&exec);
-		if (!ret)
-			ret = drover_vm_validate(sub->vm, evict_own);
 		if (ret)
 			break;
 	}
 	if (!ret)
-		ret = drover_submit_reserve(&exec);
-	if (!ret)
-		ret = drover_submit_dependencies(sub);
-	if (!ret)
-		ret = drover_submit_push(sub, &exec);
+		ret = drover_submit_finish(sub, &exec, false);
+	drm_exec_fini(&exec);
+	return ret;
+}
+
+/*
+ * Something is unarmed. What is locked stays locked until the job is pushed; if
+ * more is wanted by then, it is locked as well, so in the end nobody is left who
+ * could want something.
+ */
+static int drover_submit_resume(struct drover_submission *sub, bool evict_own)
+{
+	struct drm_exec exec;
+	int ret = 0;
+
+	drover_submit_init_exec(sub, &exec);
+	drm_exec_until_all_locked(&exec) {
+		ret = drover_submit_lock(sub, &exec);
+		drm_exec_retry_on_contention(&exec);
+		if (ret)
+			break;
+		do {
+			ret = drover_vm_validate(sub->vm, &exec, evict_own);
+			drm_exec_retry_on_contention(&exec);
+			if (!ret)
+				ret = drover_submit_finish(sub, &exec, true);
+		} while (ret == -EAGAIN);
+		if (ret)
+			break;
+	}
 	drm_exec_fini(&exec);
 	return ret;
 }
@@ -437,13 +494,16 @@ static int drover_submit_run(struct drover_submission *sub)
 	if (ret)
 		return ret;
 
-	down_read(&vm->drover->exclusive);
-	ret = drover_submit_try(sub, false);
-	up_read(&vm->drover->exclusive);
+	ret = drover_submit_fast(sub);
+	if (ret == -EAGAIN) {
+		down_read(&vm->drover->exclusive);
+		ret = drover_submit_resume(sub, false);
+		up_read(&vm->drover->exclusive);
+	}
 	if (ret == -ENOMEM || ret == -ENOSPC) {
 		/* TTM reports contention as a lack of memory: once more, alone. */
 		down_write(&vm->drover->exclusive);
-		ret = drover_submit_try(sub, true);
+		ret = drover_submit_resume(sub, true);
 		up_write(&vm->drover->exclusive);
 	}
 	if (ret)

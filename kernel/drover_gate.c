@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * What is reachable in a VM and what has to be made reachable first.
+ * The gate of a VM: what is reachable, who may run, and the working-set fences
+ * by which a move stops a VM.
  */
 
+#include <linux/dma-fence.h>
 #include <linux/dma-resv.h>
+#include <linux/module.h>
+#include <linux/slab.h>
 
 #include "drover_drv.h"
 #include "drover_trace.h"
@@ -11,32 +15,375 @@
 /**
  * DOC: the gate
  *
- * Each pair of a VM and a BO has two bits, both protected by &drover_vm.gate:
+ * A pair is a BO in a VM. It is in one of these states, which change under
+ * &drover_vm.gate only:
  *
- * - being on &drover_vm.evicted: the next submission must validate the BO and
- *   write new page table entries before its job is armed;
- * - &drover_pair.present: the engine may use the entries that are there.
+ * - *armed*: reachable (&drover_pair.present), and for a shared BO its
+ *   working-set fence is in the BO's reservation object;
+ * - *unarmed*: on &drover_vm.unarmed: the next submission has to arm it first. If
+ *   it is also *evicted*, the BO must be validated and its entries written anew.
  *
- * A move or an exporter's invalidation sets the first at once and clears the
- * second only when the VM's jobs have drained: they were armed while the
- * pair was reachable and may legally go on until then. A pair becomes present
- * in one step with leaving the list.
+ * Submissions go straight through while the gate is open: the list is empty and
+ * nobody has asked to close it. They touch no shared BO.
+ *
+ * Whoever wants to move a shared BO waits for its fences. Enabling the
+ * working-set fence closes the gate by a bit, synchronously: from there on no
+ * job is armed, so the set of jobs that the fence stands for is fixed. When the
+ * last of them is done, drover_vm_suspend_work() makes the wanted pairs
+ * unreachable and signals their fences, in one step. Pairs that nobody wanted
+ * stay armed; wanted later, while the gate is closed, they signal at once.
+ * No step on this way allocates or takes a reservation lock.
+ *
+ * An invalidation or a move marks the pair evicted at once, but the engine may
+ * use the old entries until the VM has drained: its jobs were armed before.
+ *
+ * The next submission resumes the VM (drover_exec.c): it locks the BOs of the
+ * unarmed pairs, validates what was evicted, and arms all of them together
+ * with its job. A pair that was unarmed without being evicted is only
+ * armed again.
+ *
+ * Private BOs have no working-set fence: the jobs' fences are in the VM's
+ * reservation object, which they share. With fence_mode=job shared BOs have
+ * none either: each submission locks and fences all of them.
  *
  * The gate is the innermost lock: nothing is allocated and no fence is waited
  * for under it.
  */
+
+/* Bits of drover_vm.gate_flags: set by anyone, cleared by a resume. */
+#define DROVER_GATE_CLOSING	0
+
+/**
+ * struct drover_working_set_fence - "VM V may be using BO X"
+ */
+struct drover_working_set_fence {
+	/** @base: the fence; first */
+	struct dma_fence base;
+	/** @lock: the fence's own */
+	spinlock_t lock;
+	/** @vm: valid until the fence is signalled */
+	struct drover_vm *vm;
+	/** @pair: whose it is; NULL once signalled; under the VM's gate */
+	struct drover_pair *pair;
+	/** @wanted: in drover_vm.wanted, with a reference, once somebody waits for it */
+	struct llist_node wanted;
+};
+
+static struct drover_working_set_fence *to_working_set_fence(struct dma_fence *fence)
+{
+	return container_of(fence, struct drover_working_set_fence, base);
+}
+
+static const char *drover_fence_driver_name(struct dma_fence *fence)
+{
+	return "drover";
+}
+
+static const char *drover_working_set_fence_timeline_name(struct dma_fence *fence)
+{
+	return "drover-working-set";
+}
+
+/* Called with the fence's spinlock held, maybe in an interrupt. */
+static bool drover_working_set_fence_enable_signaling(struct dma_fence *base)
+{
+	struct drover_working_set_fence *fence = to_working_set_fence(base);
+	struct drover_vm *vm = fence->vm;
+
+	dma_fence_get(base);
+	llist_add(&fence->wanted, &vm->wanted);
+	set_bit(DROVER_GATE_CLOSING, &vm->gate_flags);
+	queue_work(vm->drover->gate_wq, &vm->suspend_work);
+	return true;
+}
+
+#if DROVER_FENCE_HOLDS_MODULE
+static void drover_working_set_fence_free_rcu(struct rcu_head *rcu)
+{
+	kfree(container_of(rcu, struct drover_working_set_fence, base.rcu));
+	module_put(THIS_MODULE);
+}
+
+static void drover_working_set_fence_release(struct dma_fence *fence)
+{
+	call_rcu(&fence->rcu, drover_working_set_fence_free_rcu);
+}
+#endif
+
+static const struct dma_fence_ops drover_working_set_fence_ops = {
+	.get_driver_name = drover_fence_driver_name,
+	.get_timeline_name = drover_working_set_fence_timeline_name,
+	.enable_signaling = drover_working_set_fence_enable_signaling,
+#if DROVER_FENCE_HOLDS_MODULE
+	.release = drover_working_set_fence_release,
+#endif
+};
+
+static bool drover_pair_needs_fence(struct drover_pair *pair)
+{
+	struct drover_vm *vm = to_drover_vm(pair->base.vm);
+
+	return !vm->drover->fence_mode_job && drm_gpuvm_is_extobj(&vm->base, pair->base.obj);
+}
+
+/**
+ * drover_pair_init - prepare the gate's part of a new pair
+ * @pair: the pair, zeroed
+ */
+void drover_pair_init(struct drover_pair *pair)
+{
+	INIT_LIST_HEAD(&pair->link);
+	/* One context per pair: fences of different BOs signal in any order. */
+	pair->fence_context = dma_fence_context_alloc(1);
+	pair->evicted = true;
+}
+
+/**
+ * drover_pair_publish - let the next submission arm a new pair
+ * @pair: the pair; its BO's and its VM's reservation locks must be held
+ */
+void drover_pair_publish(struct drover_pair *pair)
+{
+	struct drover_vm *vm = to_drover_vm(pair->base.vm);
+
+	mutex_lock(&vm->gate);
+	if (!pair->present && list_empty(&pair->link))
+		list_add_tail(&pair->link, &vm->unarmed);
+	mutex_unlock(&vm->gate);
+}
+
+/**
+ * drover_pair_prepare - allocate what drover_pair_arm() will need
+ * @pair: the pair; its BO's reservation lock must be held
+ *
+ * The slot in the reservation object is reserved by the caller.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int drover_pair_prepare(struct drover_pair *pair)
+{
+	if (pair->spare || !drover_pair_needs_fence(pair))
+		return 0;
+
+	pair->spare = kzalloc_obj(*pair->spare);
+	return pair->spare ? 0 : -ENOMEM;
+}
+
+static void drover_pair_add_fence(struct drover_pair *pair)
+{
+	struct drover_working_set_fence *fence = pair->spare;
+
+	pair->spare = NULL;
+#if DROVER_FENCE_HOLDS_MODULE
+	__module_get(THIS_MODULE);
+#endif
+	fence->vm = to_drover_vm(pair->base.vm);
+	fence->pair = pair;
+	spin_lock_init(&fence->lock);
+	dma_fence_init(&fence->base, &drover_working_set_fence_ops, &fence->lock,
+		       pair->fence_context, ++pair->fence_seqno);
+	pair->fence = fence;
+	dma_resv_add_fence(pair->base.obj->resv, &fence->base, DMA_RESV_USAGE_BOOKKEEP);
+}
+
+/* The VM must be drained; its gate must be held. */
+static void drover_pair_signal(struct drover_pair *pair)
+{
+	struct drover_working_set_fence *fence = pair->fence;
+
+	pair->fence = NULL;
+	fence->pair = NULL;
+	dma_fence_signal(&fence->base);
+	dma_fence_put(&fence->base);
+}
+
+/*
+ * Unarms what is wanted. The VM must be drained, its gate held. A pair that
+ * becomes unreachable and its fence's signal are one step, so nobody who
+ * waited for the fence finds the engine using the BO.
+ */
+static void drover_vm_signal_wanted(struct drover_vm *vm)
+{
+	struct drover_working_set_fence *fence, *next;
+	struct drover_pair *pair;
+
+	llist_for_each_entry_safe(fence, next, llist_del_all(&vm->wanted), wanted) {
+		pair = fence->pair;
+		if (pair) {
+			pair->present = false;
+			if (list_empty(&pair->link))
+				list_add_tail(&pair->link, &vm->unarmed);
+			drover_pair_signal(pair);
+		}
+		dma_fence_put(&fence->base);
+	}
+}
+
+/* The last job is done: in the context of whoever signalled it. */
+static void drover_vm_drained(struct dma_fence *fence, struct dma_fence_cb *cb)
+{
+	struct drover_vm *vm = container_of(cb, struct drover_vm, drain_cb);
+	struct workqueue_struct *wq = vm->drover->gate_wq;
+
+	/* From here on the callback may be used again. */
+	smp_store_release(&vm->drain_pending, false);
+	queue_work(wq, &vm->suspend_work);
+}
+
+/* Returns whether all jobs are done; if not, the work is queued when they are. */
+static bool drover_vm_check_drained(struct drover_vm *vm)
+{
+	lockdep_assert_held(&vm->gate);
+
+	if (smp_load_acquire(&vm->drain_pending))
+		return false;
+	if (!vm->last_job || dma_fence_is_signaled(vm->last_job))
+		return true;
+
+	vm->drain_pending = true;
+	if (!dma_fence_add_callback(vm->last_job, &vm->drain_cb, drover_vm_drained))
+		return false;
+	vm->drain_pending = false;
+	return true;
+}
+
+/**
+ * drover_vm_suspend_work - close the gate and signal who waits for it
+ * @work: drover_vm.suspend_work
+ *
+ * Part of the fence signalling path.
+ */
+void drover_vm_suspend_work(struct work_struct *work)
+{
+	struct drover_vm *vm = container_of(work, struct drover_vm, suspend_work);
+	bool cookie = dma_fence_begin_signalling();
+
+	mutex_lock(&vm->gate);
+	if (!llist_empty(&vm->wanted) && drover_vm_check_drained(vm)) {
+		if (!vm->suspended) {
+			vm->suspended = true;
+			vm->stats.suspends++;
+			trace_drover_suspend(vm->drover->index, vm->id);
+		}
+		drover_vm_signal_wanted(vm);
+	}
+	mutex_unlock(&vm->gate);
+	dma_fence_end_signalling(cookie);
+}
+
+/**
+ * drover_gate_is_open - may a job be armed without further ado?
+ * @vm: the VM; its gate must be held
+ *
+ * Return: true if nothing is unarmed and nobody asked to close the gate.
+ */
+bool drover_gate_is_open(struct drover_vm *vm)
+{
+	lockdep_assert_held(&vm->gate);
+
+	return list_empty(&vm->unarmed) && !test_bit(DROVER_GATE_CLOSING, &vm->gate_flags);
+}
+
+/**
+ * drover_gate_close - close the gate for a resume
+ * @vm: the VM, drained; its reservation lock must be held
+ *
+ * All that is wanted or evicted is unarmed and signalled, so that it can be
+ * armed anew.
+ */
+void drover_gate_close(struct drover_vm *vm)
+{
+	struct drover_pair *pair;
+
+	mutex_lock(&vm->gate);
+	set_bit(DROVER_GATE_CLOSING, &vm->gate_flags);
+	drover_vm_signal_wanted(vm);
+	list_for_each_entry(pair, &vm->unarmed, link) {
+		pair->present = false;
+		if (pair->fence)
+			drover_pair_signal(pair);
+	}
+	mutex_unlock(&vm->gate);
+}
+
+static bool drover_pairs_ready(struct drover_vm *vm)
+{
+	struct drover_pair *pair;
+
+	list_for_each_entry(pair, &vm->unarmed, link)
+		if (pair->evicted || pair->fence || pair->ready != vm->resumes)
+			return false;
+	return true;
+}
+
+static void drover_pair_arm(struct drover_vm *vm, struct drover_pair *pair)
+{
+	if (drover_pair_needs_fence(pair))
+		drover_pair_add_fence(pair);
+	list_del_init(&pair->link);
+	if (pair->remapped)
+		vm->stats.remaps++;
+	else if (pair->was_present)
+		vm->stats.spurious_suspends++;
+	pair->remapped = false;
+	pair->present = true;
+	pair->was_present = true;
+}
+
+/**
+ * drover_gate_open - arm what is unarmed and open the gate
+ * @vm: the VM, drained; its gate and the reservation locks of it and of the BOs
+ *	that this resume found unarmed must be held, with slots reserved
+ *
+ * Nothing happens if something was evicted or wanted in the meantime.
+ *
+ * Return: whether the gate is open now.
+ */
+bool drover_gate_open(struct drover_vm *vm)
+{
+	struct drover_pair *pair, *next;
+	bool remapped = false;
+
+	lockdep_assert_held(&vm->gate);
+
+	/*
+	 * Pairs with enable_signaling(), which adds to the list first: either it is
+	 * seen here or the bit is set again.
+	 */
+	clear_bit(DROVER_GATE_CLOSING, &vm->gate_flags);
+	smp_mb__after_atomic();
+	if (!llist_empty(&vm->wanted) || !drover_pairs_ready(vm)) {
+		set_bit(DROVER_GATE_CLOSING, &vm->gate_flags);
+		return false;
+	}
+
+	list_for_each_entry_safe(pair, next, &vm->unarmed, link) {
+		remapped |= pair->remapped;
+		drover_pair_arm(vm, pair);
+	}
+	if (remapped || vm->suspended) {
+		vm->stats.resumes++;
+		trace_drover_resume(vm->drover->index, vm->id);
+	}
+	vm->suspended = false;
+	return true;
+}
 
 static void drover_pair_evict(struct drover_pair *pair, bool by_exporter)
 {
 	struct drover_vm *vm = to_drover_vm(pair->base.vm);
 
 	mutex_lock(&vm->gate);
-	if (list_empty(&pair->link)) {
-		list_add_tail(&pair->link, &vm->evicted);
+	if (!pair->evicted) {
+		pair->evicted = true;
 		vm->stats.evictions++;
 		if (by_exporter)
 			vm->stats.invalidations++;
 	}
+	if (list_empty(&pair->link))
+		list_add_tail(&pair->link, &vm->unarmed);
+	if (pair->fence)
+		dma_fence_enable_signaling(&pair->fence->base);
 	mutex_unlock(&vm->gate);
 }
 
@@ -113,45 +460,66 @@ int drover_object_drain(struct drm_gem_object *gem, bool interruptible)
 }
 
 /**
- * drover_pair_map - let the engine use a pair's new entries
- * @pair: the pair; the BO's reservation lock must be held, the entries written
- *
- * Return: whether it had been reachable before.
+ * drover_pair_validated - a pair's new entries are written
+ * @pair: the pair, unarmed; its BO's and its VM's reservation locks must be held
  */
-bool drover_pair_map(struct drover_pair *pair)
+void drover_pair_validated(struct drover_pair *pair)
 {
 	struct drover_vm *vm = to_drover_vm(pair->base.vm);
 	struct drover_object *object = drover_object_of(pair->base.obj);
-	bool remapped;
 
 	mutex_lock(&vm->gate);
-	list_del_init(&pair->link);
-	remapped = pair->was_present;
-	pair->present = true;
-	pair->was_present = true;
-	if (remapped)
-		vm->stats.remaps++;
+	pair->evicted = false;
+	pair->remapped = pair->was_present;
 	mutex_unlock(&vm->gate);
 
-	if (remapped) {
+	if (pair->remapped) {
 		atomic64_inc(&object->remaps);
 		trace_drover_remap(pair->base.obj, vm->id);
 	}
-	return remapped;
 }
 
 /**
  * drover_pair_remove - take a pair out of its VM
- * @pair: the pair, without mappings; the VM must be drained
+ * @pair: the pair, without mappings; the VM must be drained and the BO's
+ *	reservation lock held
+ *
+ * Signalled fences don't stay behind in an exporter's reservation object: the
+ * stub takes their place.
  */
 void drover_pair_remove(struct drover_pair *pair)
 {
 	struct drover_vm *vm = to_drover_vm(pair->base.vm);
+	struct dma_fence *stub;
 
 	mutex_lock(&vm->gate);
 	list_del_init(&pair->link);
 	pair->present = false;
+	if (pair->fence)
+		drover_pair_signal(pair);
 	mutex_unlock(&vm->gate);
+
+	if (pair->fence_seqno) {
+		stub = dma_fence_get_stub();
+		dma_resv_replace_fences(pair->base.obj->resv, pair->fence_context, stub,
+					DMA_RESV_USAGE_BOOKKEEP);
+		dma_fence_put(stub);
+	}
+	kfree(pair->spare);
+}
+
+/**
+ * drover_gate_fini - end the gate of a VM that has no pairs and no jobs any more
+ * @vm: the VM
+ */
+void drover_gate_fini(struct drover_vm *vm)
+{
+	struct drover_working_set_fence *fence, *next;
+
+	cancel_work_sync(&vm->suspend_work);
+	/* Signalled when their pairs went; the references are left. */
+	llist_for_each_entry_safe(fence, next, llist_del_all(&vm->wanted), wanted)
+		dma_fence_put(&fence->base);
 }
 
 /**

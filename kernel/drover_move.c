@@ -382,7 +382,7 @@ int drover_bo_vmap(struct drm_gem_object *gem, struct iosys_map *map)
 	void *vaddr;
 	int ret;
 
-	ret = drover_bo_validate(bo, &ctx);
+	ret = drover_bo_validate(bo, &ctx, false);
 	if (ret)
 		return ret;
 	ret = drover_bo_pin(bo);
@@ -423,6 +423,9 @@ static bool drover_eviction_valuable(struct ttm_buffer_object *bo,
 
 	/* What a resume has validated stays until it is through. */
 	if (vm && vm->resuming && to_drover_bo(bo)->validated == vm->resumes)
+		return false;
+
+	if (place && place->flags & DROVER_PLACE_SPARE_HOT && drover_bo_is_hot(to_drover_bo(bo)))
 		return false;
 
 	/* The dmem cgroup asks without a place: any memory of the BO will do. */

@@ -106,7 +106,9 @@ static int drover_dma_buf_place(struct drover_bo *bo, struct dma_buf_attachment 
 		}
 	}
 
-	ret = drover_bo_validate(bo, &ctx);
+	ret = drover_bo_validate(bo, &ctx, true);
+	if (ret == -ENOMEM || ret == -ENOSPC)
+		ret = drover_bo_validate(bo, &ctx, false);
 	if (ret && marked) {
 		attach->priv = NULL;
 		bo->gtt_attachments--;

@@ -131,15 +131,18 @@ static int drover_debugfs_gem(struct seq_file *m, void *unused)
 static void drover_show_vm(struct seq_file *m, struct drover_vm *vm)
 {
 	struct drover_pair *pair;
-	u32 evicted = 0;
+	const char *state;
+	u32 unarmed = 0;
 
 	mutex_lock(&vm->gate);
-	list_for_each_entry(pair, &vm->evicted, link)
-		evicted++;
-	seq_printf(m, "%d %u %s %u %llu %llu %llu %llu %llu %llu\n",
-		   vm->client->pid, vm->id, vm->lost ? "lost" : "usable", evicted,
+	state = vm->lost ? "lost" : vm->suspended ? "suspended" : "running";
+	list_for_each_entry(pair, &vm->unarmed, link)
+		unarmed++;
+	seq_printf(m, "%d %u %s %u %llu %llu %llu %llu %llu %llu %llu %llu\n",
+		   vm->client->pid, vm->id, state, unarmed,
 		   vm->stats.submitted, vm->stats.completed, vm->stats.evictions,
-		   vm->stats.invalidations, vm->stats.remaps, vm->stats.resumes);
+		   vm->stats.invalidations, vm->stats.remaps, vm->stats.suspends,
+		   vm->stats.spurious_suspends, vm->stats.resumes);
 	mutex_unlock(&vm->gate);
 }
 
@@ -149,8 +152,8 @@ static int drover_debugfs_vms(struct seq_file *m, void *unused)
 	struct drover_device *drover = to_drover(entry->dev);
 	struct drover_vm *vm;
 
-	seq_puts(m, "pid vm state evicted submitted completed ");
-	seq_puts(m, "evictions invalidations remaps resumes\n");
+	seq_puts(m, "pid vm state unarmed submitted completed ");
+	seq_puts(m, "evictions invalidations remaps suspends spurious_suspends resumes\n");
 	mutex_lock(&drover->objects_lock);
 	list_for_each_entry(vm, &drover->vms, link)
 		drover_show_vm(m, vm);

@@ -73,6 +73,26 @@ TRACE_EVENT(drover_remap,
 		  __entry->device, __entry->bo, __entry->size, __entry->vm)
 );
 
+DECLARE_EVENT_CLASS(drover_gate,
+	TP_PROTO(u32 device, u32 vm),
+	TP_ARGS(device, vm),
+	TP_STRUCT__entry(
+		__field(u32, device)
+		__field(u32, vm)
+	),
+	TP_fast_assign(
+		__entry->device = device;
+		__entry->vm = vm;
+	),
+	TP_printk("device=%u vm=%u", __entry->device, __entry->vm)
+);
+
+DEFINE_EVENT(drover_gate, drover_suspend,
+	TP_PROTO(u32 device, u32 vm), TP_ARGS(device, vm));
+
+DEFINE_EVENT(drover_gate, drover_resume,
+	TP_PROTO(u32 device, u32 vm), TP_ARGS(device, vm));
+
 TRACE_EVENT(drover_pin,
 	TP_PROTO(struct drm_gem_object *gem, bool pin),
 	TP_ARGS(gem, pin),

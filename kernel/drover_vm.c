@@ -3,6 +3,7 @@
  * Address spaces: create, destroy, describe, make resident.
  */
 
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "drover_drv.h"
@@ -19,7 +20,6 @@
  * everything, which drops the pairs' references.
  */
 
-/* Returns whether it was a remap, or a negative errno. */
 static int drover_vm_validate_pair(struct drover_vm *vm, struct drover_pair *pair,
 				   struct ttm_operation_ctx *ctx)
 {
@@ -36,40 +36,65 @@ static int drover_vm_validate_pair(struct drover_vm *vm, struct drover_pair *pai
 		drover_sg_write_ptes(to_drover_import(gem)->sgt, pair->ptes);
 	} else {
 		bo = gem_to_drover_bo(gem);
-		ret = drover_bo_validate(bo, ctx);
+		ret = drover_bo_validate(bo, ctx, !ctx->allow_res_evict);
 		if (ret)
 			return ret;
 		if (bo->vm)
 			bo->validated = vm->resumes;
 		drover_bo_write_ptes(bo, pair->ptes);
 	}
-	return drover_pair_map(pair);
+	drover_pair_validated(pair);
+	return 0;
 }
 
-static struct drover_pair *drover_vm_next_evicted(struct drover_vm *vm)
+/*
+ * The next pair on the list of unarmed ones, which others only add to while the
+ * VM's reservation lock is held.
+ */
+static struct drover_pair *drover_vm_next_unarmed(struct drover_vm *vm, struct drover_pair *pair)
 {
-	struct drover_pair *pair;
+	struct list_head *next;
 
 	mutex_lock(&vm->gate);
-	pair = list_first_entry_or_null(&vm->evicted, struct drover_pair, link);
+	next = pair ? pair->link.next : vm->unarmed.next;
 	mutex_unlock(&vm->gate);
-	return pair;
+	return next == &vm->unarmed ? NULL : list_entry(next, struct drover_pair, link);
+}
+
+static int drover_vm_prepare_unarmed(struct drover_vm *vm, struct drm_exec *exec,
+				     struct ttm_operation_ctx *ctx)
+{
+	struct drover_pair *pair = NULL;
+	int ret;
+
+	while ((pair = drover_vm_next_unarmed(vm, pair))) {
+		ret = drm_exec_lock_obj(exec, pair->base.obj);
+		if (!ret && pair->evicted)
+			ret = drover_vm_validate_pair(vm, pair, ctx);
+		if (!ret)
+			ret = drover_pair_prepare(pair);
+		if (ret)
+			return ret;
+		pair->ready = vm->resumes;
+	}
+	return 0;
 }
 
 /**
- * drover_vm_validate - make everything in a VM reachable
- * @vm: the VM; the reservation locks of it and of all its BOs must be held
- * @evict_own: the VM's own private BOs may be evicted to make room, except what
- *	this call has validated
+ * drover_vm_validate - prepare what is unarmed in a VM for drover_gate_open()
+ * @vm: the VM; its reservation lock must be held through @exec
+ * @exec: locks the BOs of the unarmed pairs, too; may be contended on return
+ * @evict_own: second try: the VM's own private BOs may be evicted to make room,
+ *	except what this call has validated, and so may what others just used
  *
  * Making room for one BO may evict another of the same VM; that one is then
- * found on the list again, and settles for GTT if there is no other way. Since
- * what was validated isn't evicted by the same call, this ends.
+ * found further down the list, and settles for GTT if there is no other way.
+ * Since what was validated is locked or spared, this ends.
  *
- * Return: 0 if nothing is evicted any more, or a negative errno; -ENOMEM and
- * -ENOSPC may also stand for a deadlock back-off that TTM hid.
+ * Return: 0 or a negative errno; -ENOMEM and -ENOSPC may also stand for a
+ * deadlock back-off that TTM hid.
  */
-int drover_vm_validate(struct drover_vm *vm, bool evict_own)
+int drover_vm_validate(struct drover_vm *vm, struct drm_exec *exec, bool evict_own)
 {
 	struct ttm_operation_ctx ctx = {
 		.interruptible = true,
@@ -77,28 +102,22 @@ int drover_vm_validate(struct drover_vm *vm, bool evict_own)
 		.allow_res_evict = evict_own,
 		.resv = drm_gpuvm_resv(&vm->base),
 	};
-	struct drover_pair *pair;
-	bool resumed = false;
-	int ret = 0;
+	int ret;
 
 	dma_resv_assert_held(ctx.resv);
 
+	if (signal_pending(current))
+		return -ERESTARTSYS;
+	ret = drover_vm_drain(vm, true);
+	if (ret)
+		return ret;
+	drover_gate_close(vm);
+
 	vm->resumes++;
 	vm->resuming = true;
-	while ((pair = drover_vm_next_evicted(vm))) {
-		ret = drover_vm_validate_pair(vm, pair, &ctx);
-		if (ret < 0)
-			break;
-		resumed |= ret;
-	}
+	ret = drover_vm_prepare_unarmed(vm, exec, &ctx);
 	vm->resuming = false;
-
-	if (resumed) {
-		mutex_lock(&vm->gate);
-		vm->stats.resumes++;
-		mutex_unlock(&vm->gate);
-	}
-	return min(ret, 0);
+	return ret;
 }
 
 static void drover_vm_close_work(struct work_struct *work)
@@ -107,6 +126,7 @@ static void drover_vm_close_work(struct work_struct *work)
 
 	drover_sched_stop_vm(vm);
 	drover_vm_unbind_all(vm);
+	drover_gate_fini(vm);
 	drm_gpuvm_put(&vm->base);
 }
 
@@ -163,7 +183,9 @@ static struct drover_vm *drover_vm_create(struct drover_device *drover,
 	vm->drover = drover;
 	mutex_init(&vm->bind_lock);
 	mutex_init(&vm->gate);
-	INIT_LIST_HEAD(&vm->evicted);
+	INIT_LIST_HEAD(&vm->unarmed);
+	init_llist_head(&vm->wanted);
+	INIT_WORK(&vm->suspend_work, drover_vm_suspend_work);
 	INIT_LIST_HEAD(&vm->link);
 	INIT_WORK(&vm->close_work, drover_vm_close_work);
 	ttm_lru_bulk_move_init(&vm->bulk);
@@ -259,9 +281,9 @@ static void drover_vm_count(struct drover_vm *vm, struct drm_drover_vm_info *inf
 			continue;
 		pair = to_drover_pair(va->vm_bo);
 		info->bos++;
-		if (!list_empty(&pair->link))
+		if (pair->evicted)
 			info->evicted_bos++;
-		else if (pair->present)
+		else
 			info->resident_bytes += va->gem.obj->size;
 	}
 
@@ -273,6 +295,8 @@ static void drover_vm_count(struct drover_vm *vm, struct drm_drover_vm_info *inf
 	info->invalidations = vm->stats.invalidations;
 	info->remaps = vm->stats.remaps;
 	info->resumes = vm->stats.resumes;
+	info->suspends = vm->stats.suspends;
+	info->spurious_suspends = vm->stats.spurious_suspends;
 	info->failed_checks = vm->stats.failed_checks;
 	info->check_address = vm->stats.check_address;
 	info->check_found = vm->stats.check_found;

@@ -329,7 +329,7 @@ struct drm_drover_vm_info {
 	__u64 invalidations;
 	/** @remaps: times a BO was made reachable again */
 	__u64 remaps;
-	/** @resumes: submissions that had something to remap first */
+	/** @resumes: submissions that had to remap something or to end a suspend first */
 	__u64 resumes;
 	/** @failed_checks: CHECK commands that found something else than expected */
 	__u64 failed_checks;
@@ -341,6 +341,10 @@ struct drm_drover_vm_info {
 	__u32 check_expected;
 	/** @fault_address: GPU address of the page fault that lost the VM */
 	__u64 fault_address;
+	/** @suspends: times it was stopped because something of it had to move */
+	__u64 suspends;
+	/** @spurious_suspends: BOs that had to be armed again although they had not moved */
+	__u64 spurious_suspends;
 };
 
 /** enum drm_drover_opcode - what a command does; all values are u32 in the CPU's byte order */
