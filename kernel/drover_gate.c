@@ -225,7 +225,7 @@ static void drover_vm_drained(struct dma_fence *fence, struct dma_fence_cb *cb)
 	struct drover_vm *vm = container_of(cb, struct drover_vm, drain_cb);
 	struct workqueue_struct *wq = vm->drover->gate_wq;
 
-	/* From here on the callback may be used again. */
+	/* Pairs with drover_vm_check_drained(): the callback may be used again. */
 	smp_store_release(&vm->drain_pending, false);
 	queue_work(wq, &vm->suspend_work);
 }
@@ -235,6 +235,7 @@ static bool drover_vm_check_drained(struct drover_vm *vm)
 {
 	lockdep_assert_held(&vm->gate);
 
+	/* Pairs with drover_vm_drained(). */
 	if (smp_load_acquire(&vm->drain_pending))
 		return false;
 	if (!vm->last_job || dma_fence_is_signaled(vm->last_job))
@@ -346,11 +347,11 @@ bool drover_gate_open(struct drover_vm *vm)
 
 	lockdep_assert_held(&vm->gate);
 
+	clear_bit(DROVER_GATE_CLOSING, &vm->gate_flags);
 	/*
 	 * Pairs with enable_signaling(), which adds to the list first: either it is
 	 * seen here or the bit is set again.
 	 */
-	clear_bit(DROVER_GATE_CLOSING, &vm->gate_flags);
 	smp_mb__after_atomic();
 	if (!llist_empty(&vm->wanted) || !drover_pairs_ready(vm)) {
 		set_bit(DROVER_GATE_CLOSING, &vm->gate_flags);
