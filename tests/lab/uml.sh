@@ -6,19 +6,17 @@
 source_dir() {
 	local version
 	version=$(awk '$1 == "source" { print $3 }' "$ROOT/usr/lib/drover-lab/kernels" | tr -c 'A-Za-z0-9.\n' '-')
-	printf '%s/src-%s-%s\n' "$CACHE" "$version" "$(key_of "$LAB/Kconfig.drover" "$LAB"/patches/*.patch)"
+	printf '%s/src-%s-%s\n' "$CACHE" "$version" "$(key_of "$LAB/Kconfig.drover" "$LAB/uml-stacktrace.c")"
 }
 
 unpack_source() {
-	local dir=$1 package patch
+	local dir=$1 package
 	package=$(awk '$1 == "source" { print $2 }' "$ROOT/usr/lib/drover-lab/kernels")
 	rm -rf "$dir.tmp"
 	mkdir -p "$dir.tmp"
 	tar -xJf "$ROOT/usr/src/$package.tar.xz" -C "$dir.tmp" --strip-components=1 || return 1
 	cat "$LAB/Kconfig.drover" >>"$dir.tmp/drivers/gpu/drm/Kconfig"
-	for patch in "$LAB"/patches/*.patch; do
-		in_root patch -d "$dir.tmp" -p1 -i "$patch" || return 1
-	done
+	cp "$LAB/uml-stacktrace.c" "$dir.tmp/arch/um/kernel/stacktrace.c" || return 1
 	mv "$dir.tmp" "$dir"
 }
 
