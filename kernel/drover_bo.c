@@ -386,50 +386,37 @@ static int drover_bo_init(struct drover_device *drover, struct drover_bo *bo, bo
 	return 0;
 }
 
-static struct drover_bo *drover_bo_try_create(struct drover_device *drover,
-					      const struct drm_drover_bo_create *args,
-					      struct drover_client *client,
-					      struct drover_vm *vm, bool spare_hot)
+struct drover_bo_request {
+	struct drover_device *drover;
+	const struct drm_drover_bo_create *args;
+	struct drover_client *client;
+	struct drover_vm *vm;
+	struct drover_bo *bo;
+};
+
+static int drover_bo_try_create(void *data, bool evict_own)
 {
-	struct drover_bo *bo = NULL;
+	struct drover_bo_request *request = data;
 	struct drm_exec exec;
 	int ret = 0;
 
 	/* With a ticket, so that TTM may also wait for locks of what it evicts. */
 	drm_exec_init(&exec, DRM_EXEC_INTERRUPTIBLE_WAIT, 0);
 	drm_exec_until_all_locked(&exec) {
-		if (vm)
-			ret = drm_gpuvm_prepare_vm(&vm->base, &exec, 0);
+		if (request->vm)
+			ret = drm_gpuvm_prepare_vm(&request->vm->base, &exec, 0);
 		drm_exec_retry_on_contention(&exec);
 		if (ret)
 			break;
 	}
 	if (!ret) {
-		bo = drover_bo_alloc(drover, args, client, vm);
-		ret = bo ? drover_bo_init(drover, bo, spare_hot) : -ENOMEM;
+		request->bo = drover_bo_alloc(request->drover, request->args, request->client,
+					      request->vm);
+		ret = request->bo ? drover_bo_init(request->drover, request->bo, !evict_own) :
+				    -ENOMEM;
 	}
 	drm_exec_fini(&exec);
-	return ret ? ERR_PTR(ret) : bo;
-}
-
-static struct drover_bo *drover_bo_create(struct drover_device *drover,
-					  const struct drm_drover_bo_create *args,
-					  struct drover_client *client,
-					  struct drover_vm *vm)
-{
-	struct drover_bo *bo;
-
-	down_read(&drover->exclusive);
-	bo = drover_bo_try_create(drover, args, client, vm, true);
-	up_read(&drover->exclusive);
-	if (PTR_ERR_OR_ZERO(bo) != -ENOMEM && PTR_ERR_OR_ZERO(bo) != -ENOSPC)
-		return bo;
-
-	/* TTM reports contention as a lack of memory: once more, alone. */
-	down_write(&drover->exclusive);
-	bo = drover_bo_try_create(drover, args, client, vm, false);
-	up_write(&drover->exclusive);
-	return bo;
+	return ret;
 }
 
 /**
@@ -444,8 +431,11 @@ int drover_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *
 {
 	struct drover_device *drover = to_drover(drm);
 	struct drm_drover_bo_create *args = data;
-	struct drover_vm *vm = NULL;
-	struct drover_bo *bo;
+	struct drover_bo_request request = {
+		.drover = drover,
+		.args = args,
+		.client = file->driver_priv,
+	};
 	int ret;
 
 	ret = drover_bo_check_create(drover, args);
@@ -453,19 +443,19 @@ int drover_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *
 		return ret;
 
 	if (args->vm_id) {
-		vm = drover_vm_lookup(file, args->vm_id);
-		if (!vm)
+		request.vm = drover_vm_lookup(file, args->vm_id);
+		if (!request.vm)
 			return -ENOENT;
 	}
 
-	bo = drover_bo_create(drover, args, file->driver_priv, vm);
-	if (vm)
-		drm_gpuvm_put(&vm->base);
-	if (IS_ERR(bo))
-		return PTR_ERR(bo) == -ENOSPC ? -ENOMEM : PTR_ERR(bo);
+	ret = drover_make_room(drover_bo_try_create, &request);
+	if (request.vm)
+		drm_gpuvm_put(&request.vm->base);
+	if (ret)
+		return ret == -ENOSPC ? -ENOMEM : ret;
 
-	ret = drm_gem_handle_create(file, &bo->ttm.base, &args->handle);
-	drm_gem_object_put(&bo->ttm.base);
+	ret = drm_gem_handle_create(file, &request.bo->ttm.base, &args->handle);
+	drm_gem_object_put(&request.bo->ttm.base);
 	return ret;
 }
 

@@ -4,6 +4,7 @@
  */
 
 #include <linux/cc_platform.h>
+#include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/iommu.h>
 #include <linux/mm.h>
@@ -70,9 +71,56 @@ MODULE_PARM_DESC(fence_mode, "working_set: submissions touch no shared BO (defau
 /* Closing of VMs and unmapping of stale imports. */
 struct workqueue_struct *drover_wq;
 
+/*
+ * Held for writing by the later tries of an operation that found no memory, for
+ * reading by the first ones, so that contention on reservation locks doesn't
+ * pass for a lack of memory again. One for all devices: validating an import
+ * moves BOs of its exporter.
+ */
+static DECLARE_RWSEM(drover_exclusive);
+
+#define DROVER_ROOM_TRIES 4
+
 static struct platform_device *drover_pdevs[DROVER_MAX_DEVICES];
 static atomic_t drover_devices_alive = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(drover_devices_gone);
+
+static bool drover_found_no_room(int ret)
+{
+	return ret == -ENOMEM || ret == -ENOSPC;
+}
+
+/**
+ * drover_make_room - run something that may have to evict
+ * @attempt: locks, validates and commits, or undoes everything; @evict_own is
+ *	false the first time, and then true: whatever can be evicted may be
+ * @data: its argument
+ *
+ * TTM reports a deadlock back-off and a BO that somebody else has locked as a lack
+ * of memory. So that has to be said again with nobody beside: it still may
+ * be a CPU's fault or a foreign driver that holds a lock, for a moment.
+ *
+ * Return: what the last attempt returned.
+ */
+int drover_make_room(int (*attempt)(void *data, bool evict_own), void *data)
+{
+	int ret, tries;
+
+	down_read(&drover_exclusive);
+	ret = attempt(data, false);
+	up_read(&drover_exclusive);
+	if (!drover_found_no_room(ret))
+		return ret;
+
+	down_write(&drover_exclusive);
+	for (tries = 0; drover_found_no_room(ret) && tries < DROVER_ROOM_TRIES; tries++) {
+		if (tries)
+			usleep_range(500, 1000);
+		ret = attempt(data, true);
+	}
+	up_write(&drover_exclusive);
+	return ret;
+}
 
 static void drover_client_free(struct kref *kref)
 {
@@ -310,7 +358,6 @@ static void drover_init_fields(struct drover_device *drover, u32 index)
 	drover->fence_mode_job = !strcmp(fence_mode, "job");
 	drover->min_run = msecs_to_jiffies(min_run_ms);
 	drover->pin_limit = pin_limit_mib ? (u64)pin_limit_mib << 20 : drover_gtt_size() / 2;
-	init_rwsem(&drover->exclusive);
 	mutex_init(&drover->objects_lock);
 	INIT_LIST_HEAD(&drover->objects);
 	INIT_LIST_HEAD(&drover->clients);
@@ -502,6 +549,10 @@ static int drover_check_parameters(void)
 	}
 	if (!devices || devices > DROVER_MAX_DEVICES) {
 		pr_err("drover: devices=%u: expected 1 to %d\n", devices, DROVER_MAX_DEVICES);
+		return -EINVAL;
+	}
+	if (min_run_ms > 1000) {
+		pr_err("drover: min_run_ms=%u: expected 0 to 1000\n", min_run_ms);
 		return -EINVAL;
 	}
 	if (!vram_mib || vram_mib > 1 << 20) {

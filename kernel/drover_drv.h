@@ -56,6 +56,8 @@ struct sg_table;
 
 /* Longest SPIN that a command may ask for; longer than any time-out. */
 #define DROVER_MAX_SPIN_US	60000000ULL
+/* In a long-running VM nothing is preempted but between two commands. */
+#define DROVER_MAX_LONGRUN_SPIN_US	100000ULL
 
 /**
  * struct drover_vram - the memory that plays VRAM
@@ -95,12 +97,6 @@ struct drover_device {
 	struct drover_vram vram;
 	/** @gtt: manager of the system memory that the device can reach; a mere limit */
 	struct ttm_resource_manager gtt;
-	/**
-	 * @exclusive: held for writing by the second try of an operation that
-	 * found no memory, for reading by all others, so that contention on
-	 * reservation locks can't pass for a lack of memory twice
-	 */
-	struct rw_semaphore exclusive;
 	/** @fence_mode_job: comparison mode: each submission fences each shared BO */
 	bool fence_mode_job;
 	/** @min_run: jiffies for which what a VM just used isn't worth evicting */
@@ -303,10 +299,32 @@ struct drover_engine {
 	struct task_struct *thread;
 	/** @wait: woken when @job or @stop changes */
 	wait_queue_head_t wait;
-	/** @job: what it works on, or NULL */
+	/** @job: what it works on, or NULL; not used by long-running VMs */
 	struct drover_job *job;
-	/** @stop: give up @job as soon as possible */
-	bool stop;
+};
+
+/**
+ * struct drover_longrun - a long-running VM's jobs; under the gate
+ */
+struct drover_longrun {
+	/** @jobs: to be run one after the other */
+	struct list_head jobs;
+	/** @restore_work: resumes the VM when it was suspended with jobs left */
+	struct delayed_work restore_work;
+	/** @opened: jiffies when the gate was opened last */
+	unsigned long opened;
+	/** @preempted: jiffies when the engine was asked to stop */
+	unsigned long preempted;
+	/** @tries: restores that failed in a row */
+	unsigned int tries;
+	/** @open: the engine may run */
+	bool open;
+	/** @running: the engine is in a turn; read without the gate */
+	bool running;
+	/** @preempt: the engine must stop at the next command; read without the gate */
+	bool preempt;
+	/** @go: there is something to do; read without the gate */
+	bool go;
 };
 
 /**
@@ -327,7 +345,11 @@ struct drover_vm_stats {
 	u64 suspends;
 	/** @spurious_suspends: pairs that were unarmed and armed again where they were */
 	u64 spurious_suspends;
-	/** @resumes: submissions that had to open the gate */
+	/** @preemptions: times a long-running job was stopped */
+	u64 preemptions;
+	/** @commands: commands that a long-running VM has finished */
+	u64 commands;
+	/** @resumes: times the gate was opened again */
 	u64 resumes;
 	/** @failed_checks: CHECK commands */
 	u64 failed_checks;
@@ -370,7 +392,15 @@ struct drover_vm {
 	/** @wanted: working-set fences that somebody waits for; filled without any lock */
 	struct llist_head wanted;
 	/** @suspend_work: signals @wanted once the VM has drained */
-	struct work_struct suspend_work;
+	struct delayed_work suspend_work;
+	/** @is_longrun: a long-running VM */
+	bool is_longrun;
+	/** @longrun: its jobs */
+	struct drover_longrun longrun;
+	/** @fence: long-running: working-set fence of the private BOs; or NULL */
+	struct drover_working_set_fence *fence;
+	/** @spare: long-running: the next one; under the reservation lock */
+	struct drover_working_set_fence *spare;
 	/** @drain_cb: queues @suspend_work when @last_job is done */
 	struct dma_fence_cb drain_cb;
 	/** @drain_pending: @drain_cb is in use; cleared by the callback */
@@ -442,10 +472,18 @@ struct drover_job {
 	struct drover_vm *vm;
 	/** @fence: what was published: our own, not the scheduler's */
 	struct dma_fence *fence;
+	/** @timed_out: it took too long, which is why the VM is lost */
+	bool timed_out;
 	/** @commands: what to do */
 	struct drm_drover_command *commands;
 	/** @num_commands: length of @commands */
 	u32 num_commands;
+	/** @next: long-running: the next command */
+	u32 next;
+	/** @loops: long-running: how often it went back to the start */
+	u64 loops;
+	/** @link: in drover_longrun.jobs */
+	struct list_head link;
 };
 
 extern struct workqueue_struct *drover_wq;
@@ -454,6 +492,8 @@ extern const struct dma_buf_ops drover_dma_buf_ops;
 /* drover_drv.c */
 void drover_client_put(struct drover_client *client);
 struct drover_vm *drover_vm_lookup(struct drm_file *file, u32 id);
+
+int drover_make_room(int (*attempt)(void *data, bool evict_own), void *data);
 
 /* drover_bo.c */
 void drover_object_init(struct drover_device *drover, struct drover_object *object,
@@ -532,6 +572,7 @@ void drover_vm_unbind_all(struct drover_vm *vm);
 void drover_pair_init(struct drover_pair *pair);
 void drover_pair_publish(struct drover_pair *pair);
 int drover_pair_prepare(struct drover_pair *pair);
+int drover_gate_prepare(struct drover_vm *vm);
 void drover_pair_validated(struct drover_pair *pair);
 void drover_pair_remove(struct drover_pair *pair);
 bool drover_gate_is_open(struct drover_vm *vm);
@@ -548,15 +589,29 @@ int drover_vm_drain(struct drover_vm *vm, bool interruptible);
 
 /* drover_exec.c */
 int drover_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int drover_exec_reserve(struct drm_exec *exec);
+void drover_vm_free_place(struct drover_vm *vm);
 int drover_sched_start_vm(struct drover_vm *vm);
 void drover_sched_stop_vm(struct drover_vm *vm);
 
 /* drover_engine.c */
-int drover_engine_start(struct drover_engine *engine, u32 vm_id);
+int drover_engine_thread(void *data);
+int drover_engine_start(struct drover_engine *engine, int (*thread)(void *data), void *data,
+			u32 device);
 void drover_engine_stop(struct drover_engine *engine);
 void drover_engine_run(struct drover_engine *engine, struct drover_job *job);
-void drover_engine_abort(struct drover_engine *engine);
-int drover_command_check(const struct drm_drover_command *command);
+void drover_engine_wait_idle(struct drover_engine *engine);
+int drover_engine_run_command(struct drover_job *job, const struct drm_drover_command *command);
+int drover_command_check(const struct drm_drover_command *command, bool is_longrun, bool is_last);
+
+/* drover_longrun.c */
+int drover_longrun_start(struct drover_vm *vm);
+void drover_longrun_stop(struct drover_vm *vm);
+void drover_longrun_submit(struct drover_vm *vm, struct drover_job *job);
+bool drover_longrun_check_drained(struct drover_vm *vm);
+int drover_longrun_drain(struct drover_vm *vm, bool interruptible);
+void drover_longrun_opened(struct drover_vm *vm);
+void drover_longrun_restore(struct drover_vm *vm);
 
 /* drover_prime.c */
 struct dma_buf *drover_gem_export(struct drm_gem_object *gem, int flags);

@@ -16,7 +16,7 @@
  * One thread per VM, made with the VM, that runs one job at a time. It reaches
  * memory through the page table entries of the VM's pairs and through nothing
  * else, page by page, and looks before each page whether it has to stop: the
- * VM was lost, or its job timed out. So a missing invalidation shows up as wrong
+ * VM was lost. So a missing invalidation shows up as wrong
  * data or as a page fault.
  *
  * It holds no lock while it works. The tree of mappings changes only while
@@ -98,10 +98,9 @@ static int drover_engine_check_stop(struct drover_job *job)
 {
 	struct drover_vm *vm = job->vm;
 
-	if (READ_ONCE(vm->engine.stop))
-		return -ETIME;
-	if (READ_ONCE(vm->lost))
-		return -ECANCELED;
+	/* Pairs with drover_vm_lose(): whose time-out it was is known by then. */
+	if (smp_load_acquire(&vm->lost))
+		return READ_ONCE(job->timed_out) ? -ETIME : -ECANCELED;
 	cond_resched();
 	return 0;
 }
@@ -209,19 +208,34 @@ static int drover_op_spin(struct drover_job *job, u64 duration_us)
 	return ret;
 }
 
+/**
+ * drover_engine_run_command - run one command
+ * @job: the job that it is of
+ * @command: the command
+ *
+ * Part of the fence signalling path.
+ *
+ * Return: 0, or a negative errno for the job's fence.
+ */
+int drover_engine_run_command(struct drover_job *job, const struct drm_drover_command *command)
+{
+	int ret = drover_engine_check_stop(job);
+
+	if (ret)
+		return ret;
+	if (command->opcode == DRM_DROVER_OP_SPIN)
+		return drover_op_spin(job, command->size);
+	return drover_op_memory(job, command);
+}
+
 static int drover_job_run_commands(struct drover_job *job)
 {
-	const struct drm_drover_command *command = job->commands;
 	u32 i;
 	int ret;
 
 	ret = drover_engine_check_stop(job);
-	for (i = 0; !ret && i < job->num_commands; i++, command++) {
-		if (command->opcode == DRM_DROVER_OP_SPIN)
-			ret = drover_op_spin(job, command->size);
-		else
-			ret = drover_op_memory(job, command);
-	}
+	for (i = 0; !ret && i < job->num_commands; i++)
+		ret = drover_engine_run_command(job, &job->commands[i]);
 	return ret;
 }
 
@@ -235,22 +249,29 @@ static bool drover_addresses_ok(u64 address, u64 size, bool used)
 /**
  * drover_command_check - is a command from userspace well formed?
  * @command: the command
+ * @is_longrun: it is for a long-running VM
+ * @is_last: it is the job's last one, and not its first
  *
  * Addresses aren't looked up: what isn't mapped is a GPU page fault.
  *
  * Return: 0 or -EINVAL.
  */
-int drover_command_check(const struct drm_drover_command *command)
+int drover_command_check(const struct drm_drover_command *command, bool is_longrun, bool is_last)
 {
+	u64 max_spin = is_longrun ? DROVER_MAX_LONGRUN_SPIN_US : DROVER_MAX_SPIN_US;
+	bool loop = command->opcode == DRM_DROVER_OP_LOOP;
 	bool fill = command->opcode == DRM_DROVER_OP_FILL;
 	bool copy = command->opcode == DRM_DROVER_OP_COPY;
 	bool add = command->opcode == DRM_DROVER_OP_ADD;
 	bool check = command->opcode == DRM_DROVER_OP_CHECK;
 
-	if (command->opcode > DRM_DROVER_OP_SPIN || command->flags)
+	if (command->opcode > DRM_DROVER_OP_LOOP || command->flags)
 		return -EINVAL;
-	if (command->opcode == DRM_DROVER_OP_SPIN ? command->size > DROVER_MAX_SPIN_US :
-						    !IS_ALIGNED(command->size, sizeof(u32)))
+	if (loop && !(is_longrun && is_last))
+		return -EINVAL;
+	if (command->opcode == DRM_DROVER_OP_SPIN && command->size > max_spin)
+		return -EINVAL;
+	if ((fill || copy || add || check) && !IS_ALIGNED(command->size, sizeof(u32)))
 		return -EINVAL;
 	if (!fill && !check && (command->value || command->step))
 		return -EINVAL;
@@ -287,7 +308,13 @@ static void drover_engine_run_job(struct drover_job *job)
 	dma_fence_end_signalling(cookie);
 }
 
-static int drover_engine_thread(void *data)
+/**
+ * drover_engine_thread - the engine of a VM whose jobs have an end
+ * @data: struct drover_engine
+ *
+ * Return: 0.
+ */
+int drover_engine_thread(void *data)
 {
 	struct drover_engine *engine = data;
 
@@ -313,19 +340,22 @@ static int drover_engine_thread(void *data)
 /**
  * drover_engine_start - make the engine of a new VM
  * @engine: the engine
- * @vm_id: for the thread's name
+ * @thread: what it runs
+ * @data: its argument
+ * @device: for the thread's name
  *
  * Return: 0 or a negative errno.
  */
-int drover_engine_start(struct drover_engine *engine, u32 vm_id)
+int drover_engine_start(struct drover_engine *engine, int (*thread)(void *data), void *data,
+			u32 device)
 {
-	struct task_struct *thread;
+	struct task_struct *task;
 
 	init_waitqueue_head(&engine->wait);
-	thread = kthread_run(drover_engine_thread, engine, "drover-engine/%u", vm_id);
-	if (IS_ERR(thread))
-		return PTR_ERR(thread);
-	engine->thread = thread;
+	task = kthread_run(thread, data, "drover-engine/%u", device);
+	if (IS_ERR(task))
+		return PTR_ERR(task);
+	engine->thread = task;
 	return 0;
 }
 
@@ -352,12 +382,10 @@ void drover_engine_run(struct drover_engine *engine, struct drover_job *job)
 }
 
 /**
- * drover_engine_abort - end the running job, if any, and wait until it has ended
- * @engine: the engine
+ * drover_engine_wait_idle - wait until the running job, if any, has ended
+ * @engine: the engine, of a lost VM
  */
-void drover_engine_abort(struct drover_engine *engine)
+void drover_engine_wait_idle(struct drover_engine *engine)
 {
-	WRITE_ONCE(engine->stop, true);
 	wait_event_idle(engine->wait, !READ_ONCE(engine->job));
-	WRITE_ONCE(engine->stop, false);
 }

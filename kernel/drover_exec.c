@@ -131,7 +131,8 @@ static int drover_submit_commands(struct drover_submission *sub)
 	job->num_commands = args->num_commands;
 
 	for (i = 0; i < job->num_commands; i++) {
-		ret = drover_command_check(&job->commands[i]);
+		ret = drover_command_check(&job->commands[i], sub->vm->is_longrun,
+					   i && i == job->num_commands - 1);
 		if (ret)
 			return ret;
 	}
@@ -300,11 +301,16 @@ static int drover_submit_lock(struct drover_submission *sub, struct drm_exec *ex
 	return ret;
 }
 
-/*
+/**
+ * drover_exec_reserve - reserve the slots that opening a gate and submitting may need
+ * @exec: what is locked
+ *
  * After validation, which uses slots up. A BO may be listed for reading and
  * for writing beside being fenced as one of the VM and armed.
+ *
+ * Return: 0 or -ENOMEM.
  */
-static int drover_submit_reserve(struct drm_exec *exec)
+int drover_exec_reserve(struct drm_exec *exec)
 {
 	struct drm_gem_object *gem;
 	int ret;
@@ -322,6 +328,9 @@ static int drover_submit_dependencies(struct drover_submission *sub)
 	struct drm_sched_job *job = &sub->job->base;
 	u32 i;
 	int ret = 0;
+
+	if (sub->vm->is_longrun)
+		return 0;
 
 	for (i = 0; !ret && i < sub->args->num_in_syncs; i++)
 		ret = drm_sched_job_add_dependency(job, dma_fence_get(sub->in_syncs[i].fence));
@@ -395,6 +404,15 @@ static int drover_submit_push(struct drover_submission *sub, struct drm_exec *ex
 		return ret;
 	}
 
+	if (vm->is_longrun) {
+		sub->job = NULL;
+		vm->stats.submitted++;
+		drover_longrun_submit(vm, job);
+		mutex_unlock(&vm->gate);
+		drover_submit_touch_lru(vm, exec);
+		return 0;
+	}
+
 	drm_sched_job_arm(&job->base);
 	fence = drover_fence_init(sub->fence, vm->fence_context, ++vm->fence_seqno);
 	sub->fence = NULL;
@@ -422,7 +440,7 @@ static int drover_submit_finish(struct drover_submission *sub, struct drm_exec *
 {
 	int ret;
 
-	ret = drover_submit_reserve(exec);
+	ret = drover_exec_reserve(exec);
 	if (!ret)
 		ret = drover_submit_dependencies(sub);
 	if (!ret)
@@ -460,8 +478,9 @@ static int drover_submit_fast(struct drover_submission *sub)
  * more is wanted by then, it is locked as well, so in the end nobody is left who
  * could want something.
  */
-static int drover_submit_resume(struct drover_submission *sub, bool evict_own)
+static int drover_submit_resume(void *data, bool evict_own)
 {
+	struct drover_submission *sub = data;
 	struct drm_exec exec;
 	int ret = 0;
 
@@ -486,29 +505,40 @@ static int drover_submit_resume(struct drover_submission *sub, bool evict_own)
 
 static int drover_submit_run(struct drover_submission *sub)
 {
-	struct drover_vm *vm = sub->vm;
+	int ret;
+
+	ret = drover_submit_fast(sub);
+	if (ret == -EAGAIN)
+		ret = drover_make_room(drover_submit_resume, sub);
+	return ret;
+}
+
+static int drover_submit_scheduled(struct drover_submission *sub)
+{
 	struct drover_job *job = sub->job;
 	int ret;
 
-	ret = drm_sched_job_init(&job->base, &vm->entity, 1, NULL, sub->file->client_id);
+	ret = drm_sched_job_init(&job->base, &sub->vm->entity, 1, NULL, sub->file->client_id);
 	if (ret)
 		return ret;
-
-	ret = drover_submit_fast(sub);
-	if (ret == -EAGAIN) {
-		down_read(&vm->drover->exclusive);
-		ret = drover_submit_resume(sub, false);
-		up_read(&vm->drover->exclusive);
-	}
-	if (ret == -ENOMEM || ret == -ENOSPC) {
-		/* TTM reports contention as a lack of memory: once more, alone. */
-		down_write(&vm->drover->exclusive);
-		ret = drover_submit_resume(sub, true);
-		up_write(&vm->drover->exclusive);
-	}
+	ret = drover_submit_run(sub);
 	if (ret)
 		drm_sched_job_cleanup(&job->base);
 	return ret;
+}
+
+/* There is no fence that could depend on the in-fences, so they come first. */
+static int drover_submit_longrun(struct drover_submission *sub)
+{
+	long ret;
+	u32 i;
+
+	for (i = 0; i < sub->args->num_in_syncs; i++) {
+		ret = dma_fence_wait(sub->in_syncs[i].fence, true);
+		if (ret)
+			return ret;
+	}
+	return drover_submit_run(sub);
 }
 
 static bool drover_vm_take_place(struct drover_vm *vm)
@@ -516,7 +546,11 @@ static bool drover_vm_take_place(struct drover_vm *vm)
 	return atomic_add_unless(&vm->jobs, 1, DROVER_MAX_JOBS);
 }
 
-static void drover_vm_free_place(struct drover_vm *vm)
+/**
+ * drover_vm_free_place - a job of a VM is gone
+ * @vm: the VM
+ */
+void drover_vm_free_place(struct drover_vm *vm)
 {
 	atomic_dec(&vm->jobs);
 	wake_up(&vm->jobs_wait);
@@ -548,6 +582,11 @@ int drover_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 	if (!sub.vm)
 		return -ENOENT;
 
+	if (sub.vm->is_longrun && (args->num_out_syncs || args->num_buffers)) {
+		ret = -EINVAL;
+		goto out_free;
+	}
+
 	ret = drover_submit_collect(&sub);
 	if (ret)
 		goto out_free;
@@ -556,7 +595,7 @@ int drover_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 	if (ret)
 		goto out_free;
 
-	ret = drover_submit_run(&sub);
+	ret = sub.vm->is_longrun ? drover_submit_longrun(&sub) : drover_submit_scheduled(&sub);
 	if (ret)
 		drover_vm_free_place(sub.vm);
 
@@ -589,10 +628,11 @@ static enum drm_gpu_sched_stat drover_timedout_job(struct drm_sched_job *base)
 	if (!dma_fence_is_signaled(job->fence)) {
 		drm_dbg(&vm->drover->drm, "vm %u of pid %d lost: a job took more than %d ms\n",
 			vm->id, vm->client->pid, DROVER_JOB_TIMEOUT_MS);
+		WRITE_ONCE(job->timed_out, true);
 		drover_vm_lose(vm, ETIME);
+		drover_engine_wait_idle(&vm->engine);
 	}
 	drm_sched_stop(&vm->sched, base);
-	drover_engine_abort(&vm->engine);
 	drover_sched_start(&vm->sched);
 	return DRM_GPU_SCHED_STAT_RESET;
 }
@@ -636,6 +676,9 @@ int drover_sched_start_vm(struct drover_vm *vm)
 	};
 	int ret;
 
+	if (vm->is_longrun)
+		return drover_longrun_start(vm);
+
 	init_waitqueue_head(&vm->jobs_wait);
 	vm->fence_context = dma_fence_context_alloc(1);
 
@@ -644,7 +687,8 @@ int drover_sched_start_vm(struct drover_vm *vm)
 		return -ENOMEM;
 	args.submit_wq = vm->submit_wq;
 
-	ret = drover_engine_start(&vm->engine, vm->drover->index);
+	ret = drover_engine_start(&vm->engine, drover_engine_thread, &vm->engine,
+				  vm->drover->index);
 	if (ret)
 		goto err_wq;
 	ret = drover_sched_init(sched, &args);
@@ -670,6 +714,11 @@ err_wq:
  */
 void drover_sched_stop_vm(struct drover_vm *vm)
 {
+	if (vm->is_longrun) {
+		drover_longrun_stop(vm);
+		return;
+	}
+
 	wait_event(vm->jobs_wait, !atomic_read(&vm->jobs));
 	drm_sched_entity_destroy(&vm->entity);
 	drm_sched_fini(&vm->sched);

@@ -43,7 +43,8 @@
  * armed again.
  *
  * Private BOs have no working-set fence: the jobs' fences are in the VM's
- * reservation object, which they share. With fence_mode=job shared BOs have
+ * reservation object, which they share. (Long-running VMs, whose jobs have no
+ * fences, have one there: drover_longrun.c.) With fence_mode=job shared BOs have
  * none either: each submission locks and fences all of them.
  *
  * The gate is the innermost lock: nothing is allocated and no fence is waited
@@ -93,7 +94,7 @@ static bool drover_working_set_fence_enable_signaling(struct dma_fence *base)
 	dma_fence_get(base);
 	llist_add(&fence->wanted, &vm->wanted);
 	set_bit(DROVER_GATE_CLOSING, &vm->gate_flags);
-	queue_work(vm->drover->gate_wq, &vm->suspend_work);
+	queue_delayed_work(vm->drover->gate_wq, &vm->suspend_work, 0);
 	return true;
 }
 
@@ -169,21 +170,63 @@ int drover_pair_prepare(struct drover_pair *pair)
 	return pair->spare ? 0 : -ENOMEM;
 }
 
+/**
+ * drover_gate_prepare - allocate what a long-running VM's own fence needs
+ * @vm: the VM; its reservation lock must be held
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int drover_gate_prepare(struct drover_vm *vm)
+{
+	if (!vm->is_longrun || vm->spare)
+		return 0;
+
+	vm->spare = kzalloc_obj(*vm->spare);
+	return vm->spare ? 0 : -ENOMEM;
+}
+
+static void drover_working_set_fence_init(struct drover_working_set_fence *fence,
+					  struct drover_vm *vm, u64 context, u64 seqno)
+{
+#if DROVER_FENCE_HOLDS_MODULE
+	__module_get(THIS_MODULE);
+#endif
+	fence->vm = vm;
+	spin_lock_init(&fence->lock);
+	dma_fence_init(&fence->base, &drover_working_set_fence_ops, &fence->lock,
+		       context, seqno);
+}
+
 static void drover_pair_add_fence(struct drover_pair *pair)
 {
 	struct drover_working_set_fence *fence = pair->spare;
 
 	pair->spare = NULL;
-#if DROVER_FENCE_HOLDS_MODULE
-	__module_get(THIS_MODULE);
-#endif
-	fence->vm = to_drover_vm(pair->base.vm);
+	drover_working_set_fence_init(fence, to_drover_vm(pair->base.vm),
+				      pair->fence_context, ++pair->fence_seqno);
 	fence->pair = pair;
-	spin_lock_init(&fence->lock);
-	dma_fence_init(&fence->base, &drover_working_set_fence_ops, &fence->lock,
-		       pair->fence_context, ++pair->fence_seqno);
 	pair->fence = fence;
 	dma_resv_add_fence(pair->base.obj->resv, &fence->base, DMA_RESV_USAGE_BOOKKEEP);
+}
+
+static void drover_vm_add_fence(struct drover_vm *vm)
+{
+	struct drover_working_set_fence *fence = vm->spare;
+
+	vm->spare = NULL;
+	drover_working_set_fence_init(fence, vm, vm->fence_context, ++vm->fence_seqno);
+	vm->fence = fence;
+	dma_resv_add_fence(drm_gpuvm_resv(&vm->base), &fence->base, DMA_RESV_USAGE_BOOKKEEP);
+}
+
+/* As drover_pair_signal(), for the private BOs of a long-running VM. */
+static void drover_vm_signal(struct drover_vm *vm)
+{
+	struct drover_working_set_fence *fence = vm->fence;
+
+	vm->fence = NULL;
+	dma_fence_signal(&fence->base);
+	dma_fence_put(&fence->base);
 }
 
 /* The VM must be drained; its gate must be held. */
@@ -214,6 +257,8 @@ static void drover_vm_signal_wanted(struct drover_vm *vm)
 			if (list_empty(&pair->link))
 				list_add_tail(&pair->link, &vm->unarmed);
 			drover_pair_signal(pair);
+		} else if (fence == vm->fence) {
+			drover_vm_signal(vm);
 		}
 		dma_fence_put(&fence->base);
 	}
@@ -227,13 +272,16 @@ static void drover_vm_drained(struct dma_fence *fence, struct dma_fence_cb *cb)
 
 	/* Pairs with drover_vm_check_drained(): the callback may be used again. */
 	smp_store_release(&vm->drain_pending, false);
-	queue_work(wq, &vm->suspend_work);
+	queue_delayed_work(wq, &vm->suspend_work, 0);
 }
 
 /* Returns whether all jobs are done; if not, the work is queued when they are. */
 static bool drover_vm_check_drained(struct drover_vm *vm)
 {
 	lockdep_assert_held(&vm->gate);
+
+	if (vm->is_longrun)
+		return drover_longrun_check_drained(vm);
 
 	/* Pairs with drover_vm_drained(). */
 	if (smp_load_acquire(&vm->drain_pending))
@@ -256,7 +304,8 @@ static bool drover_vm_check_drained(struct drover_vm *vm)
  */
 void drover_vm_suspend_work(struct work_struct *work)
 {
-	struct drover_vm *vm = container_of(work, struct drover_vm, suspend_work);
+	struct drover_vm *vm = container_of(to_delayed_work(work), struct drover_vm,
+					    suspend_work);
 	bool cookie = dma_fence_begin_signalling();
 
 	mutex_lock(&vm->gate);
@@ -267,6 +316,8 @@ void drover_vm_suspend_work(struct work_struct *work)
 			trace_drover_suspend(vm->drover->index, vm->id);
 		}
 		drover_vm_signal_wanted(vm);
+		if (vm->is_longrun)
+			drover_longrun_restore(vm);
 	}
 	mutex_unlock(&vm->gate);
 	dma_fence_end_signalling(cookie);
@@ -282,7 +333,13 @@ bool drover_gate_is_open(struct drover_vm *vm)
 {
 	lockdep_assert_held(&vm->gate);
 
-	return list_empty(&vm->unarmed) && !test_bit(DROVER_GATE_CLOSING, &vm->gate_flags);
+	/*
+	 * A long-running VM that is being suspended is restored without the help of
+	 * the submission.
+	 */
+	if (test_bit(DROVER_GATE_CLOSING, &vm->gate_flags))
+		return vm->is_longrun && !list_empty(&vm->longrun.jobs);
+	return list_empty(&vm->unarmed) && (!vm->is_longrun || vm->fence);
 }
 
 /**
@@ -304,6 +361,8 @@ void drover_gate_close(struct drover_vm *vm)
 		if (pair->fence)
 			drover_pair_signal(pair);
 	}
+	if (vm->fence)
+		drover_vm_signal(vm);
 	mutex_unlock(&vm->gate);
 }
 
@@ -361,6 +420,10 @@ bool drover_gate_open(struct drover_vm *vm)
 	list_for_each_entry_safe(pair, next, &vm->unarmed, link) {
 		remapped |= pair->remapped;
 		drover_pair_arm(vm, pair);
+	}
+	if (vm->is_longrun) {
+		drover_vm_add_fence(vm);
+		drover_longrun_opened(vm);
 	}
 	if (remapped || vm->suspended) {
 		vm->stats.resumes++;
@@ -517,7 +580,13 @@ void drover_gate_fini(struct drover_vm *vm)
 {
 	struct drover_working_set_fence *fence, *next;
 
-	cancel_work_sync(&vm->suspend_work);
+	mutex_lock(&vm->gate);
+	if (vm->fence)
+		drover_vm_signal(vm);
+	mutex_unlock(&vm->gate);
+	kfree(vm->spare);
+
+	cancel_delayed_work_sync(&vm->suspend_work);
 	/* Signalled when their pairs went; the references are left. */
 	llist_for_each_entry_safe(fence, next, llist_del_all(&vm->wanted), wanted)
 		dma_fence_put(&fence->base);
@@ -534,8 +603,9 @@ void drover_gate_fini(struct drover_vm *vm)
 void drover_vm_lose(struct drover_vm *vm, int reason)
 {
 	mutex_lock(&vm->gate);
+	/* Pairs with drover_engine_check_stop(). */
 	if (!vm->lost)
-		WRITE_ONCE(vm->lost, reason);
+		smp_store_release(&vm->lost, reason);
 	mutex_unlock(&vm->gate);
 }
 
@@ -565,6 +635,9 @@ int drover_vm_drain(struct drover_vm *vm, bool interruptible)
 {
 	struct dma_fence *last;
 	long ret;
+
+	if (vm->is_longrun)
+		return drover_longrun_drain(vm, interruptible);
 
 	mutex_lock(&vm->gate);
 	last = dma_fence_get(vm->last_job);

@@ -117,7 +117,7 @@ int drover_vm_validate(struct drover_vm *vm, struct drm_exec *exec, bool evict_o
 	vm->resuming = true;
 	ret = drover_vm_prepare_unarmed(vm, exec, &ctx);
 	vm->resuming = false;
-	return ret;
+	return ret ? ret : drover_gate_prepare(vm);
 }
 
 static void drover_vm_close_work(struct work_struct *work)
@@ -164,7 +164,7 @@ void drover_vm_free(struct drm_gpuvm *gpuvm)
 }
 
 static struct drover_vm *drover_vm_create(struct drover_device *drover,
-					  struct drover_client *client)
+					  struct drover_client *client, bool is_longrun)
 {
 	struct drm_gem_object *r_obj;
 	struct drover_vm *vm;
@@ -181,11 +181,12 @@ static struct drover_vm *drover_vm_create(struct drover_device *drover,
 	}
 
 	vm->drover = drover;
+	vm->is_longrun = is_longrun;
 	mutex_init(&vm->bind_lock);
 	mutex_init(&vm->gate);
 	INIT_LIST_HEAD(&vm->unarmed);
 	init_llist_head(&vm->wanted);
-	INIT_WORK(&vm->suspend_work, drover_vm_suspend_work);
+	INIT_DELAYED_WORK(&vm->suspend_work, drover_vm_suspend_work);
 	INIT_LIST_HEAD(&vm->link);
 	INIT_WORK(&vm->close_work, drover_vm_close_work);
 	ttm_lru_bulk_move_init(&vm->bulk);
@@ -221,10 +222,10 @@ int drover_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *
 	struct drover_vm *vm;
 	int ret;
 
-	if (args->flags)
+	if (args->flags & ~DRM_DROVER_VM_CREATE_LONG_RUNNING)
 		return -EINVAL;
 
-	vm = drover_vm_create(drover, client);
+	vm = drover_vm_create(drover, client, args->flags & DRM_DROVER_VM_CREATE_LONG_RUNNING);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
 
@@ -287,7 +288,8 @@ static void drover_vm_count(struct drover_vm *vm, struct drm_drover_vm_info *inf
 			info->resident_bytes += va->gem.obj->size;
 	}
 
-	info->flags = vm->lost ? DRM_DROVER_VM_LOST : 0;
+	info->flags = (vm->lost ? DRM_DROVER_VM_LOST : 0) |
+		      (vm->is_longrun ? DRM_DROVER_VM_LONG_RUNNING : 0);
 	info->lost_reason = vm->lost;
 	info->submitted = vm->stats.submitted;
 	info->completed = vm->stats.completed;
@@ -296,6 +298,8 @@ static void drover_vm_count(struct drover_vm *vm, struct drm_drover_vm_info *inf
 	info->remaps = vm->stats.remaps;
 	info->resumes = vm->stats.resumes;
 	info->suspends = vm->stats.suspends;
+	info->preemptions = vm->stats.preemptions;
+	info->commands = vm->stats.commands;
 	info->spurious_suspends = vm->stats.spurious_suspends;
 	info->failed_checks = vm->stats.failed_checks;
 	info->check_address = vm->stats.check_address;

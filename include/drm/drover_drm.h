@@ -223,9 +223,16 @@ struct drm_drover_bo_info {
 	__u64 remaps;
 };
 
+/**
+ * @DRM_DROVER_VM_CREATE_LONG_RUNNING: jobs may have no end (DRM_DROVER_OP_LOOP) and
+ * have no fence: they are preempted when something of the VM has to move, and
+ * go on when it is back
+ */
+#define DRM_DROVER_VM_CREATE_LONG_RUNNING	(1U << 0)
+
 /** struct drm_drover_vm_create - DRM_IOCTL_DROVER_VM_CREATE: create an empty GPU address space */
 struct drm_drover_vm_create {
-	/** @flags: must be zero */
+	/** @flags: DRM_DROVER_VM_CREATE_* */
 	__u32 flags;
 	/** @vm_id: out: number of the VM within this file, not zero */
 	__u32 vm_id;
@@ -299,6 +306,8 @@ struct drm_drover_vm_bind {
 
 /** @DRM_DROVER_VM_LOST: nothing runs in it any more; @lost_reason says why */
 #define DRM_DROVER_VM_LOST		(1U << 0)
+/** @DRM_DROVER_VM_LONG_RUNNING: created with DRM_DROVER_VM_CREATE_LONG_RUNNING */
+#define DRM_DROVER_VM_LONG_RUNNING	(1U << 1)
 
 /** struct drm_drover_vm_info - DRM_IOCTL_DROVER_VM_INFO: state and counters of a VM */
 struct drm_drover_vm_info {
@@ -308,7 +317,8 @@ struct drm_drover_vm_info {
 	__u32 flags;
 	/**
 	 * @lost_reason: positive errno, zero while not lost: ETIME a job timed
-	 * out, EFAULT a GPU page fault (see @fault_address), ENODEV the device went away
+	 * out, EFAULT a GPU page fault (see @fault_address), ENODEV the device went
+	 * away, ENOMEM a long-running VM's working set could not be restored
 	 */
 	__u32 lost_reason;
 	/** @mappings: mapped ranges */
@@ -345,6 +355,10 @@ struct drm_drover_vm_info {
 	__u64 suspends;
 	/** @spurious_suspends: BOs that had to be armed again although they had not moved */
 	__u64 spurious_suspends;
+	/** @preemptions: long-running: times a job was stopped before its end */
+	__u64 preemptions;
+	/** @commands: long-running: commands finished */
+	__u64 commands;
 };
 
 /** enum drm_drover_opcode - what a command does; all values are u32 in the CPU's byte order */
@@ -362,6 +376,12 @@ enum drm_drover_opcode {
 	DRM_DROVER_OP_CHECK = 3,
 	/** @DRM_DROVER_OP_SPIN: keep the engine busy for @size microseconds */
 	DRM_DROVER_OP_SPIN = 4,
+	/**
+	 * @DRM_DROVER_OP_LOOP: go on with the job's first command, @size times, or
+	 * for ever if @size is zero; long-running VMs only, as the last command
+	 * of several
+	 */
+	DRM_DROVER_OP_LOOP = 5,
 };
 
 /** struct drm_drover_command - one command of a job; unused fields must be zero */
@@ -376,7 +396,10 @@ struct drm_drover_command {
 	__u64 src;
 	/** @src2: GPU address read, a multiple of 4 */
 	__u64 src2;
-	/** @size: bytes, a multiple of 4 (may be zero); SPIN: microseconds, at most 60,000,000 */
+	/**
+	 * @size: bytes, a multiple of 4 (may be zero); SPIN: microseconds, at most
+	 * 60,000,000, or 100,000 in a long-running VM; LOOP: times
+	 */
 	__u64 size;
 	/** @value: first value */
 	__u32 value;
@@ -426,6 +449,9 @@ struct drm_drover_buffer {
  * CHECK found something else, -EFAULT a GPU page fault, -ETIME it took longer
  * than the device's job_timeout_ms, -ECANCELED the VM was lost before or by
  * something else. The latter three go with a lost VM.
+ *
+ * A long-running VM takes no out-syncs and no listed buffers (-EINVAL); SUBMIT
+ * waits for the in-syncs itself.
  */
 struct drm_drover_submit {
 	/** @vm_id: number of the VM */
