@@ -318,6 +318,29 @@ static void working_sets_take_turns(void)
 	check(bo_info(a.bo).evictions >= 3, "two BOs of 10 MiB were in 16 MiB of VRAM at once");
 }
 
+/* Three clients need all of it, in turns; the third finds the first one's VM gone, its BOs still there. */
+static void idle_memory_makes_room(void)
+{
+	static const uint32_t placements[] = { VRAM, GTT };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(placements); i++) {
+		struct gpu one = gpu_open(0), two = gpu_open(0), three = gpu_open(0);
+
+		check_ok(gpu_use_all(&one, placements[i], 1));
+		check_ok(gpu_use_all(&two, placements[i], 2));
+		drover_vm_destroy(one.vm);
+		one.vm = NULL;
+		check_ok(gpu_use_all(&three, placements[i], 3));
+		check_words(bo_map(one.held[0]), MIB, 1, 0);
+		check_words(bo_map(two.held[0]), MIB, 2, 0);
+		check_words(bo_map(three.held[0]), MIB, 3, 0);
+		gpu_close(&one);
+		gpu_close(&two);
+		gpu_close(&three);
+	}
+}
+
 static void gtt_is_limited(void)
 {
 	struct gpu one = gpu_open(0), two = gpu_open(0);
@@ -464,6 +487,7 @@ static const struct test tests[] = {
 	TEST(too_large_for_every_placement),
 	TEST(least_recently_used_goes_first),
 	TEST(working_sets_take_turns),
+	TEST(idle_memory_makes_room),
 	TEST(gtt_is_limited),
 	TEST(evict_spares_other_clients),
 	TEST(closed_while_mapped),

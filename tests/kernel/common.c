@@ -71,6 +71,8 @@ struct gpu gpu_add_vm(const struct gpu *gpu)
 
 void gpu_close(struct gpu *gpu)
 {
+	while (gpu->num_held)
+		drover_bo_unref(gpu->held[--gpu->num_held]);
 	drover_vm_destroy(gpu->vm);
 	drover_device_close(gpu->dev);
 	*gpu = (struct gpu){ 0 };
@@ -241,6 +243,7 @@ int gpu_use_all(struct gpu *gpu, uint32_t placement, uint32_t value)
 	struct drm_drover_device_info info = device_info(gpu->dev);
 	uint64_t left = placement == VRAM ? info.vram_size : info.gtt_size;
 
+	check(left / MIB + gpu->num_held <= ARRAY_SIZE(gpu->held), "make `held` larger");
 	for (; left; left -= MIB) {
 		struct drover_bo *bo;
 		uint64_t va;
@@ -249,6 +252,7 @@ int gpu_use_all(struct gpu *gpu, uint32_t placement, uint32_t value)
 		error = drover_bo_create(gpu->dev, MIB, placement, 0, NULL, &bo);
 		if (error)
 			return error;
+		gpu->held[gpu->num_held++] = bo;
 		va = gpu_bind(gpu, bo);
 		error = gpu_fill(gpu, va, MIB, value, 0);
 		if (error)

@@ -148,6 +148,10 @@ struct gpu {
 	struct drover_vm *vm;
 	/** @va: next free GPU address */
 	uint64_t va;
+	/** @held: what gpu_use_all() allocated */
+	struct drover_bo *held[64];
+	/** @num_held: length of @held */
+	unsigned int num_held;
 };
 
 /** device_open() - open device number @index of drover's */
@@ -161,7 +165,7 @@ struct drm_drover_device_info device_info(struct drover_device *dev);
 struct gpu gpu_open(unsigned int index);
 /** gpu_add_vm() - one more VM of the same client; shares its device, so only the VM is to be destroyed */
 struct gpu gpu_add_vm(const struct gpu *gpu);
-/** gpu_close() - undo gpu_open() */
+/** gpu_close() - undo gpu_open(); the file is closed with the last BO that the test still has */
 void gpu_close(struct gpu *gpu);
 
 /** bo_new() - a shared BO that prefers VRAM if that is allowed */
@@ -230,7 +234,7 @@ int gpu_check(const struct gpu *gpu, uint64_t va, uint64_t size, uint32_t value,
  * @placement: VRAM or GTT
  * @value: what the memory is filled with
  *
- * What was allocated stays allocated, as far as it got, until the client goes.
+ * What was allocated stays allocated, as far as it got, until gpu_close().
  *
  * Return: 0, or the error of the allocation or submission that failed
  */
