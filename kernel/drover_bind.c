@@ -3,6 +3,7 @@
  * Bind and unbind: what is mapped where in an address space.
  */
 
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -233,6 +234,8 @@ static int drover_bind_lock(struct drover_bind_list *list, struct drm_exec *exec
 		if (!ret)
 			ret = drm_gpuvm_prepare_range(gpuvm, exec, bind->args.va,
 						      bind->args.size, 0);
+		if (!ret && signal_pending(current))
+			ret = -ERESTARTSYS;
 	}
 	return ret;
 }
@@ -248,8 +251,8 @@ static int drover_bind_obtain(struct drover_vm *vm, struct drover_bind *bind)
 
 	pair = to_drover_pair(vm_bo);
 	if (!pair->ptes) {
-		pair->ptes = kvcalloc(bind->gem->size >> PAGE_SHIFT,
-				      sizeof(*pair->ptes), GFP_KERNEL);
+		pair->ptes = kvcalloc(bind->gem->size >> PAGE_SHIFT, sizeof(*pair->ptes),
+				      GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 		if (!pair->ptes) {
 			drm_gpuvm_bo_put(vm_bo);
 			return -ENOMEM;
@@ -333,6 +336,9 @@ static int drover_bind_execute(struct drover_bind_list *list)
 	mutex_lock(&list->vm->gate);
 	ret = drover_vm_usable(list->vm);
 	mutex_unlock(&list->vm->gate);
+	/* Most of the wait is over before locks are taken that others want, too. */
+	if (!ret && !list->vm->is_longrun)
+		ret = drover_vm_drain(list->vm, true);
 	if (ret)
 		return ret;
 

@@ -4,6 +4,7 @@
  */
 
 #include <linux/jiffies.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include <drm/drm_exec.h>
@@ -28,24 +29,31 @@
  */
 
 /**
- * drover_object_init - make an object known to its device
- * @drover: the device
+ * drover_object_init - prepare what BOs and imports have in common
  * @object: embedded in the BO or import
  * @gem: its GEM object
- * @placement: where it is, one DRM_DROVER_PLACEMENT_*
  */
-void drover_object_init(struct drover_device *drover, struct drover_object *object,
-			struct drm_gem_object *gem, u32 placement)
+void drover_object_init(struct drover_object *object, struct drm_gem_object *gem)
 {
+	INIT_LIST_HEAD(&object->link);
 	object->gem = gem;
-	object->placement = placement;
+	object->placement = DRM_DROVER_PLACEMENT_EVICTED;
+}
+
+/**
+ * drover_object_add - make an object known to its device
+ * @drover: the device
+ * @object: the object, which others may find and use from now on
+ */
+void drover_object_add(struct drover_device *drover, struct drover_object *object)
+{
 	mutex_lock(&drover->objects_lock);
 	list_add_tail(&object->link, &drover->objects);
 	mutex_unlock(&drover->objects_lock);
 }
 
 /**
- * drover_object_fini - undo drover_object_init()
+ * drover_object_fini - undo drover_object_add(), if it was called
  * @drover: the device
  * @object: the object, about to be freed
  */
@@ -54,7 +62,6 @@ void drover_object_fini(struct drover_device *drover, struct drover_object *obje
 	mutex_lock(&drover->objects_lock);
 	list_del(&object->link);
 	mutex_unlock(&drover->objects_lock);
-	wake_up(&drover->objects_gone);
 }
 
 /**
@@ -178,6 +185,12 @@ static void drover_bo_places(struct drover_bo *bo, bool spare_hot, struct ttm_pl
 	placement->num_placement = n;
 }
 
+/* -EBUSY is what TTM says if a BO stays in use for 15 s; here it means pinned. */
+static int drover_wait_error(int ret)
+{
+	return ret == -EBUSY ? -ETIMEDOUT : ret;
+}
+
 /**
  * drover_bo_validate - put a BO where the device can reach it
  * @bo: the BO; its reservation lock must be held
@@ -202,7 +215,7 @@ int drover_bo_validate(struct drover_bo *bo, struct ttm_operation_ctx *ctx, bool
 		ret = ttm_bo_validate(&bo->ttm, &placement, ctx);
 	}
 	drm_dev_exit(idx);
-	return ret;
+	return drover_wait_error(ret);
 }
 
 static bool drover_vm_is_hot(struct drover_vm *vm)
@@ -242,12 +255,12 @@ void drover_bo_write_ptes(struct drover_bo *bo, u64 *ptes)
 		drover_sg_write_ptes(drover_tt_sg(bo->ttm.ttm), ptes);
 }
 
-static bool drover_charge_pin(struct drover_device *drover, u64 size)
+static bool drover_charge_pin(struct drover_device *drover, u64 size, bool limited)
 {
 	s64 pinned = atomic64_add_return(size, &drover->pinned);
 	s64 max = atomic64_read(&drover->pinned_max);
 
-	if (pinned > drover->pin_limit) {
+	if (limited && pinned > drover->pin_limit) {
 		atomic64_sub(size, &drover->pinned);
 		return false;
 	}
@@ -259,15 +272,16 @@ static bool drover_charge_pin(struct drover_device *drover, u64 size)
 /**
  * drover_bo_pin - forbid moving a BO
  * @bo: the BO, validated; its reservation lock must be held
+ * @limited: refuse it if it goes beyond the device's limit
  *
- * Return: 0, or -ENOSPC if the device's limit doesn't allow it.
+ * Return: 0, or -ENOSPC if the limit doesn't allow it.
  */
-int drover_bo_pin(struct drover_bo *bo)
+int drover_bo_pin(struct drover_bo *bo, bool limited)
 {
 	struct drm_gem_object *gem = &bo->ttm.base;
 
 	if (!bo->ttm.pin_count) {
-		if (!drover_charge_pin(to_drover(gem->dev), gem->size)) {
+		if (!drover_charge_pin(to_drover(gem->dev), gem->size, limited)) {
 			drm_dbg(gem->dev, "pin of %zu bytes refused: pin_limit_mib reached\n",
 				gem->size);
 			return -ENOSPC;
@@ -355,68 +369,85 @@ static struct drover_bo *drover_bo_alloc(struct drover_device *drover,
 		drm_gpuvm_get(&vm->base);
 		bo->vm = vm;
 	}
-	drover_object_init(drover, &bo->object, &bo->ttm.base, DRM_DROVER_PLACEMENT_EVICTED);
+	drover_object_init(&bo->object, &bo->ttm.base);
 	return bo;
 }
 
-/* On an error TTM has destroyed the BO. */
-static int drover_bo_init(struct drover_device *drover, struct drover_bo *bo, bool spare_hot)
+/* Makes it TTM's, without memory yet. On an error TTM has destroyed it. */
+static int drover_bo_init(struct drover_device *drover, struct drover_bo *bo)
 {
+	static const struct ttm_place place = { .mem_type = TTM_PL_SYSTEM };
+	struct ttm_placement placement = { .placement = &place, .num_placement = 1 };
 	struct dma_resv *resv = bo->vm ? drm_gpuvm_resv(&bo->vm->base) : NULL;
+	struct ttm_operation_ctx ctx = { .interruptible = true };
+	int ret;
+
+	if (resv) {
+		ret = dma_resv_lock_interruptible(resv, NULL);
+		if (ret) {
+			drover_bo_destroy(&bo->ttm);
+			return ret;
+		}
+	}
+
+	ret = ttm_bo_init_reserved(&drover->ttm, &bo->ttm, ttm_bo_type_device,
+				   &placement, 0, &ctx, NULL, resv, drover_bo_destroy);
+	if (!ret && resv)
+		ttm_bo_set_bulk_move(&bo->ttm, &bo->vm->bulk);
+	if (!ret || resv)
+		dma_resv_unlock(resv ? resv : bo->ttm.base.resv);
+	return ret;
+}
+
+/* With a ticket, so that TTM may also wait for locks of what it evicts. */
+static int drover_bo_try_place(void *data, bool evict_own)
+{
+	struct drover_bo *bo = data;
 	struct ttm_operation_ctx ctx = {
 		.interruptible = true,
 		.gfp_retry_mayfail = true,
-		.allow_res_evict = resv,
-		.resv = resv,
+		.allow_res_evict = bo->vm,
+		.resv = bo->ttm.base.resv,
 	};
-	struct ttm_placement placement;
-	struct ttm_place places[2];
+	struct drm_exec exec;
 	int ret;
 
-	drover_bo_places(bo, spare_hot, places, &placement);
-	ret = ttm_bo_init_reserved(&drover->ttm, &bo->ttm, ttm_bo_type_device,
-				   &placement, 0, &ctx, NULL, resv, drover_bo_destroy);
-	if (ret)
-		return ret;
-
-	if (bo->vm)
-		ttm_bo_set_bulk_move(&bo->ttm, &bo->vm->bulk);
-	else
-		dma_resv_unlock(bo->ttm.base.resv);
-	return 0;
-}
-
-struct drover_bo_request {
-	struct drover_device *drover;
-	const struct drm_drover_bo_create *args;
-	struct drover_client *client;
-	struct drover_vm *vm;
-	struct drover_bo *bo;
-};
-
-static int drover_bo_try_create(void *data, bool evict_own)
-{
-	struct drover_bo_request *request = data;
-	struct drm_exec exec;
-	int ret = 0;
-
-	/* With a ticket, so that TTM may also wait for locks of what it evicts. */
 	drm_exec_init(&exec, DRM_EXEC_INTERRUPTIBLE_WAIT, 0);
 	drm_exec_until_all_locked(&exec) {
-		if (request->vm)
-			ret = drm_gpuvm_prepare_vm(&request->vm->base, &exec, 0);
+		ret = drm_exec_lock_obj(&exec, &bo->ttm.base);
 		drm_exec_retry_on_contention(&exec);
 		if (ret)
 			break;
 	}
-	if (!ret) {
-		request->bo = drover_bo_alloc(request->drover, request->args, request->client,
-					      request->vm);
-		ret = request->bo ? drover_bo_init(request->drover, request->bo, !evict_own) :
-				    -ENOMEM;
-	}
+	if (!ret)
+		ret = drover_bo_validate(bo, &ctx, !evict_own);
 	drm_exec_fini(&exec);
 	return ret;
+}
+
+static struct drover_bo *drover_bo_create(struct drover_device *drover,
+					  const struct drm_drover_bo_create *args,
+					  struct drover_client *client,
+					  struct drover_vm *vm)
+{
+	struct drover_bo *bo;
+	int ret;
+
+	bo = drover_bo_alloc(drover, args, client, vm);
+	if (!bo)
+		return ERR_PTR(-ENOMEM);
+	ret = drover_bo_init(drover, bo);
+	if (ret)
+		return ERR_PTR(ret);
+
+	ret = drover_make_room(drover_bo_try_place, bo);
+	if (ret) {
+		drm_gem_object_put(&bo->ttm.base);
+		return ERR_PTR(ret);
+	}
+	/* Only now that it is complete may others find it. */
+	drover_object_add(drover, &bo->object);
+	return bo;
 }
 
 /**
@@ -431,11 +462,8 @@ int drover_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *
 {
 	struct drover_device *drover = to_drover(drm);
 	struct drm_drover_bo_create *args = data;
-	struct drover_bo_request request = {
-		.drover = drover,
-		.args = args,
-		.client = file->driver_priv,
-	};
+	struct drover_vm *vm = NULL;
+	struct drover_bo *bo;
 	int ret;
 
 	ret = drover_bo_check_create(drover, args);
@@ -443,19 +471,19 @@ int drover_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *
 		return ret;
 
 	if (args->vm_id) {
-		request.vm = drover_vm_lookup(file, args->vm_id);
-		if (!request.vm)
+		vm = drover_vm_lookup(file, args->vm_id);
+		if (!vm)
 			return -ENOENT;
 	}
 
-	ret = drover_make_room(drover_bo_try_create, &request);
-	if (request.vm)
-		drm_gpuvm_put(&request.vm->base);
-	if (ret)
-		return ret == -ENOSPC ? -ENOMEM : ret;
+	bo = drover_bo_create(drover, args, file->driver_priv, vm);
+	if (vm)
+		drm_gpuvm_put(&vm->base);
+	if (IS_ERR(bo))
+		return PTR_ERR(bo) == -ENOSPC ? -ENOMEM : PTR_ERR(bo);
 
-	ret = drm_gem_handle_create(file, &request.bo->ttm.base, &args->handle);
-	drm_gem_object_put(&request.bo->ttm.base);
+	ret = drm_gem_handle_create(file, &bo->ttm.base, &args->handle);
+	drm_gem_object_put(&bo->ttm.base);
 	return ret;
 }
 
@@ -503,9 +531,6 @@ int drover_bo_info_ioctl(struct drm_device *drm, void *data, struct drm_file *fi
 	struct drm_gem_object *gem;
 	struct drover_bo *bo;
 
-	if (args->flags)
-		return -EINVAL;
-
 	gem = drm_gem_object_lookup(file, args->handle);
 	if (!gem)
 		return -ENOENT;
@@ -549,7 +574,7 @@ static int drover_bo_evict(struct drover_bo *bo, struct drm_drover_evict *args)
 	if (bo->ttm.pin_count) {
 		args->busy++;
 	} else if (bo->object.placement != DRM_DROVER_PLACEMENT_EVICTED) {
-		ret = ttm_bo_validate(&bo->ttm, &placement, &ctx);
+		ret = drover_wait_error(ttm_bo_validate(&bo->ttm, &placement, &ctx));
 		if (!ret) {
 			args->evicted++;
 			args->evicted_bytes += bo->ttm.base.size;
@@ -573,33 +598,6 @@ static int drover_evict_one(struct drm_file *file, struct drm_drover_evict *args
 		ret = drover_bo_evict(gem_to_drover_bo(gem), args);
 	drm_gem_object_put(gem);
 	return ret;
-}
-
-static bool drover_bo_in_vm(struct drover_bo *bo, struct drover_vm *vm)
-{
-	struct drm_gpuvm_bo *vm_bo;
-
-	if (bo->vm)
-		return bo->vm == vm;
-
-	dma_resv_lock(bo->ttm.base.resv, NULL);
-	vm_bo = drm_gpuvm_bo_find(&vm->base, &bo->ttm.base);
-	drm_gpuvm_bo_put(vm_bo);
-	dma_resv_unlock(bo->ttm.base.resv);
-	return vm_bo;
-}
-
-static bool drover_file_has(struct drm_file *file, struct drm_gem_object *gem)
-{
-	struct drm_gem_object *other;
-	bool found = false;
-	int id;
-
-	spin_lock(&file->table_lock);
-	idr_for_each_entry(&file->object_idr, other, id)
-		found |= other == gem;
-	spin_unlock(&file->table_lock);
-	return found;
 }
 
 /*
@@ -628,22 +626,80 @@ static struct drover_bo *drover_next_bo(struct drover_device *drover, struct dro
 	return found;
 }
 
-static int drover_evict_many(struct drover_device *drover, struct drm_file *file,
-			     struct drover_vm *vm, struct drm_drover_evict *args)
+static int drover_evict_private(struct drover_vm *vm, struct drm_drover_evict *args)
 {
 	struct drover_bo *bo = NULL;
 	int ret = 0;
 
-	while ((bo = drover_next_bo(drover, bo))) {
-		if (vm ? !drover_bo_in_vm(bo, vm) : !drover_file_has(file, &bo->ttm.base))
-			continue;
-		ret = drover_bo_evict(bo, args);
-		if (ret) {
-			drm_gem_object_put(&bo->ttm.base);
-			return ret;
-		}
+	while (!ret && (bo = drover_next_bo(vm->drover, bo))) {
+		if (bo->vm == vm)
+			ret = drover_bo_evict(bo, args);
+		if (!ret && signal_pending(current))
+			ret = -ERESTARTSYS;
 	}
-	return 0;
+	if (bo)
+		drm_gem_object_put(&bo->ttm.base);
+	return ret;
+}
+
+static int drover_evict_vm(struct drm_file *file, struct drm_drover_evict *args)
+{
+	struct drm_gem_object *gem;
+	struct drover_vm *vm;
+	struct drm_gpuva *va;
+	int ret;
+
+	vm = drover_vm_lookup(file, args->id);
+	if (!vm)
+		return -ENOENT;
+
+	ret = drover_evict_private(vm, args);
+	if (!ret)
+		ret = mutex_lock_interruptible(&vm->bind_lock);
+	if (ret)
+		goto out_put;
+
+	drm_gpuvm_for_each_va(va, &vm->base) {
+		gem = va->gem.obj;
+		if (drover_is_import(gem) || gem_to_drover_bo(gem)->vm ||
+		    !list_is_first(&va->gem.entry, &va->vm_bo->list.gpuva))
+			continue;
+		ret = drover_bo_evict(gem_to_drover_bo(gem), args);
+		if (ret)
+			break;
+	}
+	mutex_unlock(&vm->bind_lock);
+
+out_put:
+	drm_gpuvm_put(&vm->base);
+	return ret;
+}
+
+static struct drm_gem_object *drover_next_handle(struct drm_file *file, int *handle)
+{
+	struct drm_gem_object *gem;
+
+	spin_lock(&file->table_lock);
+	gem = idr_get_next(&file->object_idr, handle);
+	if (gem)
+		drm_gem_object_get(gem);
+	spin_unlock(&file->table_lock);
+	return gem;
+}
+
+static int drover_evict_all(struct drm_file *file, struct drm_drover_evict *args)
+{
+	struct drm_gem_object *gem;
+	int handle, ret = 0;
+
+	for (handle = 1; !ret && (gem = drover_next_handle(file, &handle)); handle++) {
+		if (!drover_is_import(gem))
+			ret = drover_bo_evict(gem_to_drover_bo(gem), args);
+		drm_gem_object_put(gem);
+		if (!ret && signal_pending(current))
+			ret = -ERESTARTSYS;
+	}
+	return ret;
 }
 
 /**
@@ -656,9 +712,7 @@ static int drover_evict_many(struct drover_device *drover, struct drm_file *file
  */
 int drover_evict_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 {
-	struct drover_device *drover = to_drover(drm);
 	struct drm_drover_evict *args = data;
-	struct drover_vm *vm;
 	int ret;
 
 	if (args->flags)
@@ -672,16 +726,12 @@ int drover_evict_ioctl(struct drm_device *drm, void *data, struct drm_file *file
 		ret = drover_evict_one(file, args);
 		break;
 	case DRM_DROVER_EVICT_VM:
-		vm = drover_vm_lookup(file, args->id);
-		if (!vm)
-			return -ENOENT;
-		ret = drover_evict_many(drover, file, vm, args);
-		drm_gpuvm_put(&vm->base);
+		ret = drover_evict_vm(file, args);
 		break;
 	case DRM_DROVER_EVICT_ALL:
 		if (args->id)
 			return -EINVAL;
-		ret = drover_evict_many(drover, file, NULL, args);
+		ret = drover_evict_all(file, args);
 		break;
 	default:
 		return -EINVAL;

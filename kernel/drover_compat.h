@@ -97,6 +97,23 @@ static inline void drover_sched_start(struct drm_gpu_scheduler *sched)
 #endif
 }
 
+/* For a job that was done by the time that its time-out was handled. */
+static inline enum drm_gpu_sched_stat drover_sched_false_timeout(struct drm_sched_job *job)
+{
+#ifdef DROVER_HAS_SCHED_STAT_NO_HANG
+	return DRM_GPU_SCHED_STAT_NO_HANG;
+#else
+	struct drm_gpu_scheduler *sched = job->sched;
+
+	/* Back to where the time-out took it from, and to be freed as others are. */
+	spin_lock(&sched->job_list_lock);
+	list_add(&job->list, &sched->pending_list);
+	spin_unlock(&sched->job_list_lock);
+	queue_work(sched->submit_wq, &sched->work_free_job);
+	return DRM_GPU_SCHED_STAT_RESET;
+#endif
+}
+
 static inline int drover_ttm_device_init(struct ttm_device *bdev,
 					 const struct ttm_device_funcs *funcs,
 					 struct drm_device *drm)

@@ -106,13 +106,16 @@ int drover_make_room(int (*attempt)(void *data, bool evict_own), void *data)
 {
 	int ret, tries;
 
-	down_read(&drover_exclusive);
+	ret = down_read_killable(&drover_exclusive);
+	if (ret)
+		return ret;
 	ret = attempt(data, false);
 	up_read(&drover_exclusive);
 	if (!drover_found_no_room(ret))
 		return ret;
 
-	down_write(&drover_exclusive);
+	if (down_write_killable(&drover_exclusive))
+		return -EINTR;
 	for (tries = 0; drover_found_no_room(ret) && tries < DROVER_ROOM_TRIES; tries++) {
 		if (tries)
 			usleep_range(500, 1000);
@@ -205,9 +208,6 @@ static int drover_device_info_ioctl(struct drm_device *drm, void *data, struct d
 	struct drover_device *drover = to_drover(drm);
 	struct drm_drover_device_info *info = data;
 
-	if (info->flags)
-		return -EINVAL;
-
 	*info = (struct drm_drover_device_info) {
 		.flags = (drover->p2p ? DRM_DROVER_DEVICE_P2P : 0) |
 			 (drover->pin_imports ? DRM_DROVER_DEVICE_PIN_IMPORTS : 0) |
@@ -230,6 +230,7 @@ static int drover_device_info_ioctl(struct drm_device *drm, void *data, struct d
 		.max_syncs = DROVER_MAX_SYNCS,
 		.max_buffers = DROVER_MAX_BUFFERS,
 		.max_binds = DROVER_MAX_BINDS,
+		.max_vms = DROVER_MAX_CLIENT_VMS,
 	};
 	return 0;
 }
@@ -250,39 +251,57 @@ static const struct drm_ioctl_desc drover_ioctls[] = {
 	DROVER_IOCTL(EVICT, drover_evict_ioctl),
 };
 
-/* What may touch the device; everything else may wait for long. */
+/*
+ * What may touch the device; everything else may wait for long. As in the core
+ * it is the number that counts: the size may be an older or a newer one.
+ */
 static bool drover_ioctl_needs_device(unsigned int command)
 {
 	unsigned int nr = DRM_IOCTL_NR(command);
 
 	return (nr >= DRM_COMMAND_BASE && nr < DRM_COMMAND_END) ||
-	       command == DRM_IOCTL_PRIME_FD_TO_HANDLE ||
-	       command == DRM_IOCTL_PRIME_HANDLE_TO_FD;
+	       nr == DRM_IOCTL_NR(DRM_IOCTL_PRIME_FD_TO_HANDLE) ||
+	       nr == DRM_IOCTL_NR(DRM_IOCTL_PRIME_HANDLE_TO_FD);
 }
 
 /* Unplug waits for these to return before it takes anything away. */
-static long drover_ioctl(struct file *filp, unsigned int command, unsigned long arg)
+static long drover_call_ioctl(struct file *filp, unsigned int command, unsigned long arg,
+			      long (*ioctl)(struct file *, unsigned int, unsigned long))
 {
 	struct drm_file *file = filp->private_data;
 	long ret;
 	int idx;
 
 	if (!drover_ioctl_needs_device(command))
-		return drm_ioctl(filp, command, arg);
+		return ioctl(filp, command, arg);
 
 	if (!drm_dev_enter(file->minor->dev, &idx))
 		return -ENODEV;
-	ret = drm_ioctl(filp, command, arg);
+	ret = ioctl(filp, command, arg);
 	drm_dev_exit(idx);
 	return ret;
 }
+
+static long drover_ioctl(struct file *filp, unsigned int command, unsigned long arg)
+{
+	return drover_call_ioctl(filp, command, arg, drm_ioctl);
+}
+
+#ifdef CONFIG_COMPAT
+static long drover_compat_ioctl(struct file *filp, unsigned int command, unsigned long arg)
+{
+	return drover_call_ioctl(filp, command, arg, drm_compat_ioctl);
+}
+#else
+#define drover_compat_ioctl NULL
+#endif
 
 static const struct file_operations drover_fops = {
 	.owner = THIS_MODULE,
 	.open = drm_open,
 	.release = drm_release,
 	.unlocked_ioctl = drover_ioctl,
-	.compat_ioctl = drm_compat_ioctl,
+	.compat_ioctl = drover_compat_ioctl,
 	.poll = drm_poll,
 	.read = drm_read,
 	.llseek = noop_llseek,
@@ -362,7 +381,7 @@ static void drover_init_fields(struct drover_device *drover, u32 index)
 	INIT_LIST_HEAD(&drover->objects);
 	INIT_LIST_HEAD(&drover->clients);
 	INIT_LIST_HEAD(&drover->vms);
-	init_waitqueue_head(&drover->objects_gone);
+	init_waitqueue_head(&drover->attachments_gone);
 }
 
 /* Everything is undone when the DRM device goes, in reverse. */
@@ -428,65 +447,81 @@ static int drover_probe(struct platform_device *pdev)
 	return 0;
 }
 
-/* Any BO or import that isn't cut off yet, with a reference; or NULL. */
-static struct drover_object *drover_next_plugged(struct drover_device *drover)
+/*
+ * A BO may be left to CPU mappings and to TTM alone, which count on their own, so
+ * TTM's reference is taken.
+ */
+static bool drover_object_get(struct drover_object *object)
 {
-	struct drover_object *object;
+	struct drm_gem_object *gem = object->gem;
 
-	list_for_each_entry(object, &drover->objects, link) {
-		if (!object->unplugged && kref_get_unless_zero(&object->gem->refcount)) {
-			object->unplugged = true;
-			return object;
-		}
-	}
-	return NULL;
+	return kref_get_unless_zero(drover_is_import(gem) ? &gem->refcount :
+				    &gem_to_drover_bo(gem)->ttm.kref);
 }
 
-static bool drover_imports_gone(struct drover_device *drover)
+static void drover_object_unplug(struct drover_object *object)
 {
-	struct drover_object *object;
-	bool gone = true;
+	struct drm_gem_object *gem = object->gem;
+
+	if (drover_is_import(gem)) {
+		drover_import_unplug(to_drover_import(gem));
+		drm_gem_object_put(gem);
+	} else {
+		drover_bo_unplug(gem_to_drover_bo(gem));
+		drover_ttm_bo_fini(&gem_to_drover_bo(gem)->ttm);
+	}
+}
+
+/* Any BO or import that isn't cut off yet, with a reference; those that are go last. */
+static struct drover_object *drover_next_plugged(struct drover_device *drover)
+{
+	struct drover_object *object, *found = NULL;
 
 	mutex_lock(&drover->objects_lock);
-	list_for_each_entry(object, &drover->objects, link)
-		gone &= object->unplugged || !drover_is_import(object->gem);
+	list_for_each_entry(object, &drover->objects, link) {
+		if (object->unplugged)
+			break;
+		if (!drover_object_get(object))
+			continue;
+		found = object;
+		found->unplugged = true;
+		list_move_tail(&found->link, &drover->objects);
+		break;
+	}
 	mutex_unlock(&drover->objects_lock);
-	return gone;
+	return found;
 }
 
 static void drover_unplug_objects(struct drover_device *drover)
 {
 	struct drover_object *object;
 
-	for (;;) {
-		mutex_lock(&drover->objects_lock);
-		object = drover_next_plugged(drover);
-		mutex_unlock(&drover->objects_lock);
-		if (!object)
-			break;
-		if (drover_is_import(object->gem))
-			drover_import_unplug(to_drover_import(object->gem));
-		else
-			drover_bo_unplug(gem_to_drover_bo(object->gem));
-		drm_gem_object_put(object->gem);
-	}
+	while ((object = drover_next_plugged(drover)))
+		drover_object_unplug(object);
 
 	/* Imports that were just being freed detach on their own. */
-	wait_event(drover->objects_gone, drover_imports_gone(drover));
+	wait_event(drover->attachments_gone, !atomic_read(&drover->attachments));
 }
 
-static void drover_remove(struct platform_device *pdev)
+static void drover_lose_vms(struct drover_device *drover)
 {
-	struct drover_device *drover = platform_get_drvdata(pdev);
 	struct drover_vm *vm;
-
-	drm_dev_unplug(&drover->drm);
 
 	mutex_lock(&drover->objects_lock);
 	list_for_each_entry(vm, &drover->vms, link)
 		drover_vm_lose(vm, ENODEV);
 	mutex_unlock(&drover->objects_lock);
+}
 
+static void drover_remove(struct platform_device *pdev)
+{
+	struct drover_device *drover = platform_get_drvdata(pdev);
+
+	/* First, so that nobody waits for a job inside of what unplug waits for. */
+	drover_lose_vms(drover);
+	drm_dev_unplug(&drover->drm);
+	/* What was made in the meantime. */
+	drover_lose_vms(drover);
 	drover_unplug_objects(drover);
 }
 
@@ -565,6 +600,8 @@ static int drover_check_parameters(void)
 static int __init drover_module_init(void)
 {
 	int ret;
+
+	BUILD_BUG_ON(PAGE_SIZE != SZ_4K);
 
 	ret = drover_check_parameters();
 	if (ret)

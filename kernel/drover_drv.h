@@ -54,6 +54,13 @@ struct sg_table;
 #define DROVER_MAX_JOBS		16
 #define DROVER_JOB_TIMEOUT_MS	500
 
+/* Added to drover_vm.jobs: there is no place any more. */
+#define DROVER_JOBS_CLOSED	BIT(30)
+
+/* A VM is a thread or two. */
+#define DROVER_MAX_CLIENT_VMS	256
+#define DROVER_MAX_DEVICE_VMS	1024
+
 /* Longest SPIN that a command may ask for; longer than any time-out. */
 #define DROVER_MAX_SPIN_US	60000000ULL
 /* In a long-running VM nothing is preempted but between two commands. */
@@ -109,8 +116,12 @@ struct drover_device {
 	struct mutex objects_lock;
 	/** @objects: all BOs and imports (struct drover_object.link) */
 	struct list_head objects;
-	/** @objects_gone: woken when an object leaves @objects */
-	wait_queue_head_t objects_gone;
+	/** @attachments: imports that are attached */
+	atomic_t attachments;
+	/** @attachments_gone: woken when @attachments falls */
+	wait_queue_head_t attachments_gone;
+	/** @num_vms: VMs that aren't freed yet */
+	atomic_t num_vms;
 	/** @clients: open files (struct drover_client.link) */
 	struct list_head clients;
 	/** @vms: VMs that aren't closed (struct drover_vm.link) */
@@ -204,6 +215,8 @@ struct drover_bo {
 	struct dma_buf *attached;
 	/** @num_attachments: of @attached; same lock */
 	unsigned int num_attachments;
+	/** @placed: it has had memory: before that it has no users and no contents */
+	bool placed;
 	/** @validated: private: drover_vm.resumes when it was last validated; same lock */
 	u64 validated;
 	/** @put_vm_work: drops the reference to @vm at the very end */
@@ -435,7 +448,7 @@ struct drover_vm {
 	u64 fence_context;
 	/** @fence_seqno: the last one given out; under the VM's reservation lock */
 	u64 fence_seqno;
-	/** @jobs: jobs in flight */
+	/** @jobs: jobs in flight, plus DROVER_JOBS_CLOSED once the VM is closed */
 	atomic_t jobs;
 	/** @jobs_wait: woken when @jobs falls */
 	wait_queue_head_t jobs_wait;
@@ -496,8 +509,8 @@ struct drover_vm *drover_vm_lookup(struct drm_file *file, u32 id);
 int drover_make_room(int (*attempt)(void *data, bool evict_own), void *data);
 
 /* drover_bo.c */
-void drover_object_init(struct drover_device *drover, struct drover_object *object,
-			struct drm_gem_object *gem, u32 placement);
+void drover_object_init(struct drover_object *object, struct drm_gem_object *gem);
+void drover_object_add(struct drover_device *drover, struct drover_object *object);
 void drover_object_fini(struct drover_device *drover, struct drover_object *object);
 struct drover_object *drover_object_of(struct drm_gem_object *gem);
 bool drover_is_bo(struct drm_gem_object *gem);
@@ -505,7 +518,7 @@ bool drover_is_import(struct drm_gem_object *gem);
 int drover_bo_validate(struct drover_bo *bo, struct ttm_operation_ctx *ctx, bool spare_hot);
 bool drover_bo_is_hot(struct drover_bo *bo);
 void drover_bo_write_ptes(struct drover_bo *bo, u64 *ptes);
-int drover_bo_pin(struct drover_bo *bo);
+int drover_bo_pin(struct drover_bo *bo, bool limited);
 void drover_bo_unpin(struct drover_bo *bo);
 void drover_bo_unplug(struct drover_bo *bo);
 int drover_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
@@ -591,6 +604,8 @@ int drover_vm_drain(struct drover_vm *vm, bool interruptible);
 int drover_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int drover_exec_reserve(struct drm_exec *exec);
 void drover_vm_free_place(struct drover_vm *vm);
+void drover_vm_close_places(struct drover_vm *vm);
+void drover_vm_wait_places(struct drover_vm *vm);
 int drover_sched_start_vm(struct drover_vm *vm);
 void drover_sched_stop_vm(struct drover_vm *vm);
 

@@ -324,14 +324,16 @@ int drover_engine_thread(void *data)
 
 		wait_event_idle(engine->wait, kthread_should_stop() ||
 				READ_ONCE(engine->job));
-		job = READ_ONCE(engine->job);
+		/* Pairs with drover_engine_run(). */
+		job = smp_load_acquire(&engine->job);
 		if (!job)
 			continue;
 
 		fence = dma_fence_get(job->fence);
 		drover_engine_run_job(job);
 		dma_fence_put(fence);
-		WRITE_ONCE(engine->job, NULL);
+		/* Pairs with whoever waits until the engine is idle. */
+		smp_store_release(&engine->job, NULL);
 		wake_up_all(&engine->wait);
 	}
 	return 0;
@@ -377,7 +379,8 @@ void drover_engine_run(struct drover_engine *engine, struct drover_job *job)
 {
 	/* The last job's fence is signalled a moment before its place is free. */
 	wait_event_idle(engine->wait, !READ_ONCE(engine->job));
-	WRITE_ONCE(engine->job, job);
+	/* Pairs with drover_engine_thread(). */
+	smp_store_release(&engine->job, job);
 	wake_up_all(&engine->wait);
 }
 

@@ -334,10 +334,13 @@ static int drover_submit_dependencies(struct drover_submission *sub)
 
 	for (i = 0; !ret && i < sub->args->num_in_syncs; i++)
 		ret = drm_sched_job_add_dependency(job, dma_fence_get(sub->in_syncs[i].fence));
-	for (i = 0; !ret && i < sub->args->num_buffers; i++)
+	for (i = 0; !ret && i < sub->args->num_buffers; i++) {
 		ret = drm_sched_job_add_implicit_dependencies(job, sub->listed[i].gem,
 							      sub->listed[i].flags &
 							      DRM_DROVER_BUFFER_WRITE);
+		if (!ret && signal_pending(current))
+			ret = -ERESTARTSYS;
+	}
 	return ret;
 }
 
@@ -543,7 +546,34 @@ static int drover_submit_longrun(struct drover_submission *sub)
 
 static bool drover_vm_take_place(struct drover_vm *vm)
 {
-	return atomic_add_unless(&vm->jobs, 1, DROVER_MAX_JOBS);
+	int jobs = atomic_read(&vm->jobs);
+
+	do {
+		if (jobs >= DROVER_MAX_JOBS)
+			return false;
+	} while (!atomic_try_cmpxchg(&vm->jobs, &jobs, jobs + 1));
+	return true;
+}
+
+/**
+ * drover_vm_close_places - let nobody begin to submit to a VM any more
+ * @vm: the closed VM
+ *
+ * Submissions that have a place go on; drover_vm_wait_places() waits for them.
+ */
+void drover_vm_close_places(struct drover_vm *vm)
+{
+	atomic_add(DROVER_JOBS_CLOSED, &vm->jobs);
+	wake_up_all(&vm->jobs_wait);
+}
+
+/**
+ * drover_vm_wait_places - wait until no job and no submission is left
+ * @vm: the closed VM
+ */
+void drover_vm_wait_places(struct drover_vm *vm)
+{
+	wait_event(vm->jobs_wait, atomic_read(&vm->jobs) == DROVER_JOBS_CLOSED);
 }
 
 /**
@@ -553,7 +583,7 @@ static bool drover_vm_take_place(struct drover_vm *vm)
 void drover_vm_free_place(struct drover_vm *vm)
 {
 	atomic_dec(&vm->jobs);
-	wake_up(&vm->jobs_wait);
+	wake_up_all(&vm->jobs_wait);
 }
 
 /**
@@ -568,6 +598,7 @@ int drover_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 {
 	struct drm_drover_submit *args = data;
 	struct drover_submission sub = { .file = file, .args = args };
+	bool has_place = false;
 	int ret;
 
 	if (args->flags)
@@ -591,7 +622,10 @@ int drover_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 	if (ret)
 		goto out_free;
 
-	ret = wait_event_interruptible(sub.vm->jobs_wait, drover_vm_take_place(sub.vm));
+	ret = wait_event_interruptible(sub.vm->jobs_wait, READ_ONCE(sub.vm->closed) ||
+				       (has_place = drover_vm_take_place(sub.vm)));
+	if (!ret && !has_place)
+		ret = -ENOENT;
 	if (ret)
 		goto out_free;
 
@@ -625,13 +659,15 @@ static enum drm_gpu_sched_stat drover_timedout_job(struct drm_sched_job *base)
 	struct drover_job *job = container_of(base, struct drover_job, base);
 	struct drover_vm *vm = job->vm;
 
-	if (!dma_fence_is_signaled(job->fence)) {
-		drm_dbg(&vm->drover->drm, "vm %u of pid %d lost: a job took more than %d ms\n",
-			vm->id, vm->client->pid, DROVER_JOB_TIMEOUT_MS);
-		WRITE_ONCE(job->timed_out, true);
-		drover_vm_lose(vm, ETIME);
-		drover_engine_wait_idle(&vm->engine);
-	}
+	/* Done at the last moment; the next job may be running already. */
+	if (dma_fence_is_signaled(job->fence))
+		return drover_sched_false_timeout(base);
+
+	drm_dbg(&vm->drover->drm, "vm %u of pid %d lost: a job took more than %d ms\n",
+		vm->id, vm->client->pid, DROVER_JOB_TIMEOUT_MS);
+	WRITE_ONCE(job->timed_out, true);
+	drover_vm_lose(vm, ETIME);
+	drover_engine_wait_idle(&vm->engine);
 	drm_sched_stop(&vm->sched, base);
 	drover_sched_start(&vm->sched);
 	return DRM_GPU_SCHED_STAT_RESET;
@@ -719,7 +755,7 @@ void drover_sched_stop_vm(struct drover_vm *vm)
 		return;
 	}
 
-	wait_event(vm->jobs_wait, !atomic_read(&vm->jobs));
+	drover_vm_wait_places(vm);
 	drm_sched_entity_destroy(&vm->entity);
 	drm_sched_fini(&vm->sched);
 	drover_engine_stop(&vm->engine);

@@ -603,9 +603,10 @@ void drover_gate_fini(struct drover_vm *vm)
 void drover_vm_lose(struct drover_vm *vm, int reason)
 {
 	mutex_lock(&vm->gate);
-	/* Pairs with drover_engine_check_stop(). */
-	if (!vm->lost)
+	if (!vm->lost) {
+		/* Pairs with drover_engine_check_stop(). */
 		smp_store_release(&vm->lost, reason);
+	}
 	mutex_unlock(&vm->gate);
 }
 

@@ -365,4 +365,5 @@ void drover_longrun_stop(struct drover_vm *vm)
 		list_del(&job->link);
 		drover_longrun_free_job(vm, job);
 	}
+	drover_vm_wait_places(vm);
 }

@@ -274,7 +274,7 @@ static int drover_bo_move(struct ttm_buffer_object *ttm, bool evict,
 	struct drover_bo *bo = to_drover_bo(ttm);
 	u32 from = drover_resource_placement(ttm->resource);
 	u32 to = drover_resource_placement(new_mem);
-	bool fresh = !ttm->resource;
+	bool fresh = !bo->placed;
 	int ret;
 
 	if (!fresh) {
@@ -289,6 +289,7 @@ static int drover_bo_move(struct ttm_buffer_object *ttm, bool evict,
 	if (ret)
 		return ret;
 
+	bo->placed |= to != DRM_DROVER_PLACEMENT_EVICTED;
 	if (fresh)
 		WRITE_ONCE(bo->object.placement, to);
 	else
@@ -376,7 +377,8 @@ int drover_bo_vmap(struct drm_gem_object *gem, struct iosys_map *map)
 {
 	struct drover_device *drover = to_drover(gem->dev);
 	struct drover_bo *bo = gem_to_drover_bo(gem);
-	struct ttm_operation_ctx ctx = { .interruptible = true };
+	/* The core takes no for a bug, so no signal and no limit ends this. */
+	struct ttm_operation_ctx ctx = {};
 	struct page **pages = NULL;
 	unsigned long count;
 	void *vaddr;
@@ -385,7 +387,7 @@ int drover_bo_vmap(struct drm_gem_object *gem, struct iosys_map *map)
 	ret = drover_bo_validate(bo, &ctx, false);
 	if (ret)
 		return ret;
-	ret = drover_bo_pin(bo);
+	ret = drover_bo_pin(bo, false);
 	if (ret)
 		return ret;
 

@@ -97,8 +97,9 @@ static int drover_dma_buf_place(struct drover_bo *bo, struct dma_buf_attachment 
 	if (!attach->peer2peer) {
 		if (!(bo->placements & DRM_DROVER_PLACEMENT_GTT))
 			return -EOPNOTSUPP;
+		/* Pinned where this peer can't reach it. */
 		if (bo->ttm.pin_count && bo->ttm.resource->mem_type == TTM_PL_VRAM)
-			return -EBUSY;
+			return -EOPNOTSUPP;
 		if (!attach->priv) {
 			attach->priv = bo;
 			bo->gtt_attachments++;
@@ -129,7 +130,7 @@ static int drover_dma_buf_pin(struct dma_buf_attachment *attach)
 	ret = drover_dma_buf_place(bo, attach);
 	if (ret)
 		return ret;
-	return drover_bo_pin(bo);
+	return drover_bo_pin(bo, true);
 }
 
 static void drover_dma_buf_unpin(struct dma_buf_attachment *attach)
@@ -337,6 +338,7 @@ int drover_import_validate(struct drover_import *import)
 
 static void drover_import_detach(struct drover_import *import)
 {
+	struct drover_device *drover = to_drover(import->gem.dev);
 	struct dma_buf_attachment *attach = import->attach;
 
 	dma_resv_lock(import->gem.resv, NULL);
@@ -350,6 +352,8 @@ static void drover_import_detach(struct drover_import *import)
 	dma_resv_unlock(import->gem.resv);
 
 	dma_buf_detach(import->dma_buf, attach);
+	if (atomic_dec_and_test(&drover->attachments))
+		wake_up(&drover->attachments_gone);
 }
 
 static void drover_import_free(struct drm_gem_object *gem)
@@ -403,7 +407,7 @@ static struct drover_import *drover_import_alloc(struct drover_device *drover,
 	INIT_WORK(&import->unmap_work, drover_import_unmap_work);
 	get_dma_buf(dma_buf);
 	import->dma_buf = dma_buf;
-	drover_object_init(drover, &import->object, &import->gem, DRM_DROVER_PLACEMENT_EVICTED);
+	drover_object_init(&import->object, &import->gem);
 	return import;
 }
 
@@ -422,6 +426,8 @@ static int drover_import_attach(struct drover_device *drover, struct drover_impo
 
 	import->attach = attach;
 	import->gem.import_attach = attach;
+	atomic_inc(&drover->attachments);
+	drover_object_add(drover, &import->object);
 	if (!drover->pin_imports)
 		return 0;
 
@@ -455,7 +461,7 @@ struct drm_gem_object *drover_gem_import(struct drm_device *drm, struct dma_buf 
 			return gem;
 		}
 	}
-	if (!dma_buf->size || !PAGE_ALIGNED(dma_buf->size))
+	if (!dma_buf->size || !PAGE_ALIGNED(dma_buf->size) || dma_buf->size > DROVER_VA_END)
 		return ERR_PTR(-EINVAL);
 
 	import = drover_import_alloc(to_drover(drm), dma_buf);

@@ -137,8 +137,9 @@ static void drover_vm_close_work(struct work_struct *work)
 void drover_vm_close(struct drover_vm *vm)
 {
 	mutex_lock(&vm->gate);
-	vm->closed = true;
+	WRITE_ONCE(vm->closed, true);
 	mutex_unlock(&vm->gate);
+	drover_vm_close_places(vm);
 
 	mutex_lock(&vm->drover->objects_lock);
 	list_del_init(&vm->link);
@@ -158,6 +159,7 @@ void drover_vm_free(struct drm_gpuvm *gpuvm)
 	ttm_lru_bulk_move_fini(&vm->drover->ttm, &vm->bulk);
 	dma_fence_put(vm->last_job);
 	drover_client_put(vm->client);
+	atomic_dec(&vm->drover->num_vms);
 	mutex_destroy(&vm->gate);
 	mutex_destroy(&vm->bind_lock);
 	kfree(vm);
@@ -192,6 +194,7 @@ static struct drover_vm *drover_vm_create(struct drover_device *drover,
 	ttm_lru_bulk_move_init(&vm->bulk);
 	kref_get(&client->kref);
 	vm->client = client;
+	atomic_inc(&drover->num_vms);
 
 	drm_gpuvm_init(&vm->base, "drover", 0, &drover->drm, r_obj,
 		       DROVER_VA_START, DROVER_VA_END - DROVER_VA_START, 0, 0,
@@ -225,6 +228,10 @@ int drover_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *
 	if (args->flags & ~DRM_DROVER_VM_CREATE_LONG_RUNNING)
 		return -EINVAL;
 
+	/* Approximate: what matters is that there is an end. */
+	if (atomic_read(&drover->num_vms) >= DROVER_MAX_DEVICE_VMS)
+		return -ENOSPC;
+
 	vm = drover_vm_create(drover, client, args->flags & DRM_DROVER_VM_CREATE_LONG_RUNNING);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
@@ -233,15 +240,15 @@ int drover_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *
 	list_add_tail(&vm->link, &drover->vms);
 	mutex_unlock(&drover->objects_lock);
 
-	/* The number may be used by another thread as soon as it is there. */
-	ret = xa_alloc(&client->vms, &vm->id, NULL, xa_limit_31b, GFP_KERNEL);
-	if (!ret) {
-		args->vm_id = vm->id;
-		ret = xa_err(xa_store(&client->vms, vm->id, vm, GFP_KERNEL));
-	}
+	/* Another thread may guess the number, and destroy the VM, at once. */
+	drm_gpuvm_get(&vm->base);
+	ret = xa_alloc(&client->vms, &vm->id, vm, XA_LIMIT(1, DROVER_MAX_CLIENT_VMS), GFP_KERNEL);
 	if (ret)
 		drover_vm_close(vm);
-	return ret;
+	else
+		args->vm_id = vm->id;
+	drm_gpuvm_put(&vm->base);
+	return ret == -EBUSY ? -ENOSPC : ret;
 }
 
 /**
@@ -275,19 +282,19 @@ static void drover_vm_count(struct drover_vm *vm, struct drm_drover_vm_info *inf
 
 	lockdep_assert_held(&vm->bind_lock);
 
-	mutex_lock(&vm->gate);
 	drm_gpuvm_for_each_va(va, &vm->base) {
 		info->mappings++;
 		if (!list_is_first(&va->gem.entry, &va->vm_bo->list.gpuva))
 			continue;
 		pair = to_drover_pair(va->vm_bo);
 		info->bos++;
-		if (pair->evicted)
+		if (READ_ONCE(pair->evicted))
 			info->evicted_bos++;
 		else
 			info->resident_bytes += va->gem.obj->size;
 	}
 
+	mutex_lock(&vm->gate);
 	info->flags = (vm->lost ? DRM_DROVER_VM_LOST : 0) |
 		      (vm->is_longrun ? DRM_DROVER_VM_LONG_RUNNING : 0);
 	info->lost_reason = vm->lost;
@@ -323,9 +330,6 @@ int drover_vm_info_ioctl(struct drm_device *drm, void *data, struct drm_file *fi
 	struct drm_drover_vm_info info = { .vm_id = args->vm_id };
 	struct drover_vm *vm;
 	int ret;
-
-	if (args->flags)
-		return -EINVAL;
 
 	vm = drover_vm_lookup(file, args->vm_id);
 	if (!vm)

@@ -2,15 +2,17 @@
 /*
  * The userspace API of drover.ko, the DRM driver for virtual GPUs.
  *
- * Every structure may grow at its end: an older userspace passes a shorter one
- * and the kernel reads zeros for the rest. Reserved and padding fields, and
- * flag bits that are not defined here, must be zero (-EINVAL otherwise).
+ * Every ioctl's structure may grow at its end: an older userspace passes a
+ * shorter one and the kernel reads zeros for the rest. Elements of arrays don't
+ * grow. Padding fields, and flag bits that are not defined here, must be zero
+ * (-EINVAL otherwise); fields that are marked "out" are ignored on the way in.
  * All ioctls work on a render node and none needs privileges.
  *
  * Errors that every ioctl may return: -EINVAL (a field is out of range, see the
  * field), -EFAULT (a pointer can't be read or written), -ENOENT (no such handle
  * or VM in this file), -ENOMEM (no memory; nothing was changed), -ENODEV (the
- * device was unplugged), -EINTR (a signal arrived; call again).
+ * device was unplugged), -ETIMEDOUT (what had to move stayed in use for 15 s),
+ * -EINTR (a signal arrived; call again). Pages are 4096 bytes.
  */
 #ifndef _DROVER_DRM_H_
 #define _DROVER_DRM_H_
@@ -92,11 +94,11 @@ enum drm_drover_placement {
 /**
  * struct drm_drover_device_info - DRM_IOCTL_DROVER_DEVICE_INFO: what the device is and how full
  *
- * Sizes are in bytes. The sums are snapshots; another client may change them
+ * All fields are out. Sizes are in bytes. The sums are snapshots; another client may change them
  * before the call returns.
  */
 struct drm_drover_device_info {
-	/** @flags: in: must be zero; out: DRM_DROVER_DEVICE_* */
+	/** @flags: out: DRM_DROVER_DEVICE_* */
 	__u64 flags;
 	/** @vram_size: VRAM of the device */
 	__u64 vram_size;
@@ -134,8 +136,8 @@ struct drm_drover_device_info {
 	__u32 max_buffers;
 	/** @max_binds: how many operations a VM_BIND may have */
 	__u32 max_binds;
-	/** @pad: zero */
-	__u32 pad;
+	/** @max_vms: how many VMs a file may have; a device has 1024 at most for all */
+	__u32 max_vms;
 };
 
 /**
@@ -200,7 +202,7 @@ struct drm_drover_bo_mmap {
 struct drm_drover_bo_info {
 	/** @handle: in: GEM handle */
 	__u32 handle;
-	/** @flags: in: must be zero; out: DRM_DROVER_BO_* */
+	/** @flags: out: DRM_DROVER_BO_* */
 	__u32 flags;
 	/** @size: bytes */
 	__u64 size;
@@ -230,7 +232,11 @@ struct drm_drover_bo_info {
  */
 #define DRM_DROVER_VM_CREATE_LONG_RUNNING	(1U << 0)
 
-/** struct drm_drover_vm_create - DRM_IOCTL_DROVER_VM_CREATE: create an empty GPU address space */
+/**
+ * struct drm_drover_vm_create - DRM_IOCTL_DROVER_VM_CREATE: create an empty GPU address space
+ *
+ * Errors: -ENOSPC: the file or the device has as many as it may have.
+ */
 struct drm_drover_vm_create {
 	/** @flags: DRM_DROVER_VM_CREATE_* */
 	__u32 flags;
@@ -313,7 +319,7 @@ struct drm_drover_vm_bind {
 struct drm_drover_vm_info {
 	/** @vm_id: in: number of the VM */
 	__u32 vm_id;
-	/** @flags: in: must be zero; out: DRM_DROVER_VM_* */
+	/** @flags: out: DRM_DROVER_VM_* */
 	__u32 flags;
 	/**
 	 * @lost_reason: positive errno, zero while not lost: ETIME a job timed
