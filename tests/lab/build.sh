@@ -49,6 +49,7 @@ compile_userspace() {
 
 # inside FUNCTION ARG...: runs one of these functions in the userland.
 inside() {
+	# shellcheck disable=SC2016 # expanded by the inner shell
 	in_root bash -c 'TREE=$1 ROOT=$2 KSRC=$3; shift 3
 		for part in lib root uml build; do . "$TREE/tests/lab/$part.sh"; done
 		CACHE=$1 ROOT=/; shift; "$@"' - "$TREE" "$ROOT" "${KSRC:-}" "$CACHE" "$@"
@@ -75,4 +76,13 @@ need_kernel() {
 		need_uml "$1"
 		;;
 	esac
+}
+
+# ./dev format: userspace code as .clang-format says, with the userland's clang-format (versions differ).
+cmd_format() {
+	local sources
+	set_up
+	cd "$TREE" || return
+	mapfile -t sources < <(find src include/drover tests layers -path tests/modules -prune -o -name '*.[ch]' -print 2>/dev/null)
+	in_root clang-format -i "${sources[@]}"
 }

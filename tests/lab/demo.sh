@@ -1,1 +1,32 @@
 # shellcheck shell=bash
+# ./dev demo: the demo program, in a guest, once per way of importing, and the comparison.
+
+DEMO_TIMEOUT=900
+
+demo_usage() {
+	cat <<-'END'
+	./dev demo [--kernel new|lts|debug]: two virtual GPUs share frames while the first needs three times its memory; once with pinned
+	imports, once with imports that are evicted and remapped. Numbers on the terminal, pictures in build/demo/.
+	END
+}
+
+cmd_demo() {
+	local role=new
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--kernel) role=${2:?--kernel needs a name}; known_role "$role"; shift 2 ;;
+		--help | -h) demo_usage; return 0 ;;
+		*) die "demo: no option '$1'; see ./dev demo --help" ;;
+		esac
+	done
+	set_up userspace "$role"
+	say "booting $(kernel_name "$role"); this takes a moment without KVM …"
+	rm -rf "$BUILD/demo"
+	mkdir -p "$BUILD/demo"
+	new_run "$role" vm/demo
+	TIMEOUT=$DEMO_TIMEOUT
+	run_in_guest "$role" "$(default_cpus "$role")" "$LAB/guest-demo" "$BUILD/demo"
+	[ "$STATUS" -eq 0 ] || die "the demo failed with status $STATUS; the kernel's log is $RUN/kernel.log"
+	say "the pictures and numbers are in $BUILD/demo/"
+	return "$STATUS"
+}

@@ -5,12 +5,13 @@
 
 now_ms() { local t=${EPOCHREALTIME/[.,]/}; echo "${t%???}"; }
 
-# The tree's own modules, as they are called in /sys/module.
+# The tree's own modules, as they are called in /sys/module; the driver last.
 tree_modules() {
 	local ko
-	for ko in "$LAB_TREE/build/kernel/$LAB_ROLE"/{tests/modules,kernel}/*.ko; do
-		[ -e "$ko" ] && basename "$ko" .ko | tr - _
+	for ko in "$RUN"/modules/*.ko; do
+		[ ! -e "$ko" ] || [ "${ko##*/}" = drover.ko ] || basename "$ko" .ko | tr - _
 	done
+	echo drover
 }
 
 # Nothing of the tree's may stay loaded. What a dying process still holds may take a moment.
@@ -33,7 +34,7 @@ run_limited() {
 	local command=$1 out=$2 err=$3 limit pid watcher
 	limit=$(cat "$RUN/limit")
 	cd "$LAB_TREE" || return 125
-	setsid bash -c "$command" </dev/null >"$out" 2>"$err" &
+	CMOCKA_MESSAGE_OUTPUT=TAP setsid bash -c "$command" </dev/null >"$out" 2>"$err" &
 	pid=$!
 	(
 		sleep "$limit" &
@@ -61,21 +62,27 @@ load_for_suite() {
 }
 
 run_suite() {
-	local name=$1 params=$2 command=$3 status=0 unloaded=0 start
+	local name=$1 parameters=$2 command=$3 status=0 unloaded=0 start
 	local out=$RUN/$name.out err=$RUN/$name.err
 	start=$(now_ms)
 	: >"$out"
 	: >"$err"
 	kernel_says "begin $name"
-	if load_for_suite "$params" "$err"; then
+	if load_for_suite "$parameters" "$err"; then
 		run_limited "$command" "$out" "$err" || status=$?
 	else
-		echo "not ok 1 - the module can be loaded with $params" >"$out"
+		echo "not ok 1 - the module can be loaded with $parameters" >"$out"
 		status=125
 	fi
 	unload_modules "$err" || unloaded=1
 	kernel_says "end $name"
 	echo "$name $status $unloaded $(($(now_ms) - start))" >>"$RUN/results"
+}
+
+# Leaves out what the kernel loses by itself: at boot, and (7.3) TTM's page pools, whose lru lists are never destroyed.
+own_leaks() {
+	awk 'function flush() { if (text != "" && text !~ /comm "swapper\/0"/ && text !~ /ttm_pool_type_init/) printf "%s", text; text = "" }
+		/^unreferenced object/ { flush() } { text = text $0 "\n" } END { flush() }'
 }
 
 # Memory that nothing points to any more. The detector leaves out what is younger than five seconds.
@@ -87,7 +94,7 @@ check_leaks() {
 	sleep 5.5
 	echo scan >"$file"
 	echo scan >"$file"
-	cat "$file" >"$RUN/leaks.err"
+	own_leaks <"$file" >"$RUN/leaks.err"
 	if [ -s "$RUN/leaks.err" ]; then
 		sed 's/^/# /' "$RUN/leaks.err" | cat <(echo "not ok 1 - no memory is leaked") - >"$RUN/leaks.out"
 	else
@@ -106,11 +113,11 @@ forget_earlier_leaks() {
 }
 
 run_suites() {
-	local line name params command
+	local name parameters command
 	: >"$RUN/results"
 	forget_earlier_leaks
-	while IFS='|' read -r name params command; do
-		run_suite "$name" "$params" "$command"
+	while IFS='|' read -r name parameters command; do
+		run_suite "$name" "$parameters" "$command"
 	done <"$RUN/suites"
 	check_leaks
 	return 0

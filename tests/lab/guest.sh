@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Guests: ./dev vm, and what tests, demo and benches use to run something in one.
-# A run has a directory, build/vm/NAME, which both sides see: what to do is written there before the boot; stdin, stdout,
+# A run has a directory, build/vm/NAME or build/test/…, which both sides see: what to do is written there before the boot; stdin, stdout,
 # stderr, status and the kernel's log are found there afterwards.
 
 TIMEOUT=300
@@ -23,18 +23,23 @@ try_kvm() {
 		return 0
 	fi
 	say "trying whether KVM works here …"
-	new_run kvm
+	new_run new vm/kvm
 	printf 'true\0' >"$run/command"
 	ACCEL="-accel kvm -cpu host" boot new "$run" 2 20 0
 	if [ "$(cat "$run/status" 2>/dev/null)" = 0 ]; then echo yes; else echo no; fi >"$answer"
 	say "KVM: $(cat "$answer")"
 }
 
-# new_run NAME: an empty run directory; sets RUN.
+# new_run ROLE NAME: an empty run directory; sets RUN. The modules are copied there: a build that comes later doesn't
+# change what a running guest loads.
 new_run() {
-	RUN=$BUILD/vm/$1
+	local ko
+	RUN=$BUILD/$2
 	rm -rf "$RUN"
-	mkdir -p "$RUN"
+	mkdir -p "$RUN/modules"
+	for ko in "$BUILD/kernel/$1"/{kernel,tests/modules}/*.ko; do
+		[ ! -e "$ko" ] || cp "$ko" "$RUN/modules/"
+	done
 	: >"$RUN/stdin"
 	: >"$RUN/stdout"
 	: >"$RUN/stderr"
@@ -67,7 +72,7 @@ boot() {
 
 # boot_in_background ...: as boot; sets GUEST, which is gone when ./dev goes.
 boot_in_background() {
-	BOOT_BY=exec boot "$@" <&0 &
+	BOOT_BY="exec" boot "$@" <&0 &
 	GUEST=$!
 	GUESTS+=("$GUEST")
 }
@@ -164,6 +169,7 @@ vm_usage() {
 	  --kernel debug|fast|new|lts  the kernel (debug)
 	  --param NAME=VALUE           a parameter for the module; may come several times
 	  --no-module                  don't load the module
+	  --no-build                   take what is in build/ as it is
 	  --cpus N                     processors (1 on debug and fast, 2 on new and lts)
 	  --timeout SECONDS            ends the guest after that time (300; a shell: none)
 	  --name NAME                  the run directory, build/vm/NAME (default: by process id, removed when all went well)
@@ -173,12 +179,13 @@ vm_usage() {
 }
 
 cmd_vm() {
-	local role=debug cpus="" params=() module=1 name="" limit=""
+	local role=debug cpus="" params=() module=1 build=1 name="" limit=""
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--kernel) role=${2:?--kernel needs a name}; known_role "$role"; shift 2 ;;
 		--param) params+=("${2:?--param needs NAME=VALUE}"); shift 2 ;;
 		--no-module) module=0; shift ;;
+		--no-build) build=0; shift ;;
 		--cpus) cpus=${2:?--cpus needs a number}; shift 2 ;;
 		--timeout) limit=${2:?--timeout needs seconds}; shift 2 ;;
 		--name) name=${2:?--name needs a name}; shift 2 ;;
@@ -190,8 +197,8 @@ cmd_vm() {
 	done
 	[ -n "$limit" ] || [ $# -gt 0 ] || limit=1000000
 	TIMEOUT=${limit:-$TIMEOUT}
-	if [ "$module" -eq 1 ]; then set_up userspace "$role"; else set_up userspace "bare-$role"; fi
-	new_run "${name:-run-$$}"
+	if [ "$build" -eq 1 ]; then set_up userspace "$role"; else set_up "bare-$role"; fi
+	new_run "$role" "vm/${name:-run-$$}"
 	[ "$module" -eq 0 ] || printf '%s\n' "${params[@]}" | sed '/^$/d' >"$RUN/parameters"
 	run_in_guest "$role" "${cpus:-$(default_cpus "$role")}" "$@"
 	[ "$STATUS" -ne 0 ] || [ -n "$name" ] || rm -rf "$RUN"

@@ -17,6 +17,8 @@ need_host() {
 	*) die "the lab runs on Debian 12 or 13 on x86-64; this is something else." ;;
 	esac
 	case $TREE$CACHE in *[[:space:],:=]*) die "the paths of the tree and of the cache may contain no space, comma, colon or equals sign." ;; esac
+	host_has_all || take_lock "$CACHE" "setting up $CACHE"
 	host_has_all || long_step "installing what this machine lacks ($HOST_PACKAGES)" "$CACHE/log/host.log" \
 		"Check that 'apt-get update' works." "" 0 install_host_packages
+	[ -z "${LOCK:-}" ] || drop_lock
 }

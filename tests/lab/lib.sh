@@ -1,10 +1,12 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # used by the other parts
 # What every part of ./dev uses: messages, failing with a way out, the cache and its lock, long steps with
 # progress, becoming root, and running commands in the guests' userland.
 
 LAB=$TREE/tests/lab
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/drover
 BUILD=$TREE/build
+LOCK=
 ROLES="debug fast lts new"
 
 say() { printf '%s\n' "dev: $*" >&2; }
@@ -23,16 +25,29 @@ give_back_tree() {
 	chown -R "$DROVER_OWNER" "$BUILD"
 }
 
-# At most one set-up works on the cache at a time; whoever comes second waits.
-cache_lock() {
-	mkdir -p "$CACHE"
-	exec {CACHE_FD}>"$CACHE/lock"
-	flock -n "$CACHE_FD" && return 0
-	say "another ./dev is setting up $CACHE; waiting for it"
-	flock "$CACHE_FD"
+# take_lock DIRECTORY WHAT: at most one ./dev works there at a time; whoever comes second waits. Sets LOCK.
+take_lock() {
+	mkdir -p "$1"
+	exec {LOCK}>"$1/lock"
+	flock -n "$LOCK" && return 0
+	say "another ./dev is $2; waiting for it"
+	flock "$LOCK"
 }
 
-cache_unlock() { exec {CACHE_FD}>&-; }
+drop_lock() {
+	exec {LOCK}>&-
+	LOCK=
+}
+
+# once FILE COMMAND...: makes what FILE stands for in the cache, if it isn't there.
+once() {
+	local file=$1
+	shift
+	[ ! -e "$file" ] || return 0
+	take_lock "$CACHE" "setting up $CACHE"
+	[ -e "$file" ] || "$@"
+	drop_lock
+}
 
 # key_of FILE...: a short name for what these files say.
 key_of() { cat "$@" | sha256sum | cut -c1-12; }

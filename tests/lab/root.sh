@@ -32,18 +32,28 @@ make_root() {
 # Packages unpacked so far.
 root_packages() { find "$CACHE/$(basename "$ROOT").tmp/var/lib/dpkg/info" -name '*.list' | wc -l; }
 
+first_root() {
+	long_step "making the guests' userland (Debian $ROOT_SUITE)" "$CACHE/log/root.log" \
+		"Often the network: check that 'apt-get update' works, then run the same command again." \
+		root_packages 415 make_root "$ROOT.tmp"
+	rm -rf "$ROOT"
+	mv "$ROOT.tmp" "$ROOT"
+}
+
 # Sets ROOT, making it first if it isn't there.
 need_root() {
 	ROOT=$CACHE/root-$(root_key)
-	if [ ! -e "$ROOT/usr/lib/drover-lab/kernels" ]; then
-		long_step "making the guests' userland (Debian $ROOT_SUITE)" "$CACHE/log/root.log" \
-			"Often the network: check that 'apt-get update' works, then run the same command again." \
-			root_packages 415 make_root "$ROOT.tmp"
-		rm -rf "$ROOT"
-		mv "$ROOT.tmp" "$ROOT"
-	fi
+	once "$ROOT/usr/lib/drover-lab/kernels" first_root
 	cmp -s "$LAB/root-init" "$ROOT/sbin/drover-init" || install -m 755 "$LAB/root-init" "$ROOT/sbin/drover-init"
 }
 
 # kernel_version ROLE: the release name of a stock kernel, as in /lib/modules.
 kernel_version() { awk -v role="$1" '$1 == role { print $2 }' "$ROOT/usr/lib/drover-lab/kernels"; }
+
+# kernel_name ROLE: for people.
+kernel_name() {
+	case $1 in
+	debug | fast) echo "User Mode Linux $(kernel_version source | sed 's/linux-source-//')" ;;
+	*) echo "Linux $(kernel_version "$1")" ;;
+	esac
+}

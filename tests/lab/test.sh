@@ -65,13 +65,16 @@ tally() {
 output() {
 	local text
 	text=$(cat)
-	flock "$COUNTS" printf '%s\n' "$text"
+	(
+		flock 9
+		printf '%s\n' "$text"
+	) 9>"$COUNTS.lock"
 }
 
 explain_failure() {
 	local where=$1 name=$2 out=$3 err=$4 report=$5
 	shift 5
-	failed_tests "$out"
+	failed_tests "$out" | head -n 300
 	[ $# -eq 0 ] || printf '    %s\n' "$@"
 	tail -n 40 "$err" 2>/dev/null | sed 's/^/    /'
 	[ -z "$report" ] || printf '%s\n' "$report" | head -n 120 | sed 's/^/    | /'
@@ -85,9 +88,9 @@ explain_failure() {
 run_host_suite() {
 	local name where command start status=0 out
 	IFS='|' read -r name where _ _ command <<<"$1"
-	out=$BUILD/test/$name
+	out=$TEST_RUN/$name
 	start=$(date +%s%3N)
-	cd "$TREE"
+	cd "$TREE" || return
 	case $where in
 	host) in_root env KSRC="$KSRC" UML="$(uml_dir debug)" bash -c "$command" >"$out.out" 2>"$out.err" </dev/null || status=$? ;;
 	dev) bash -c "$command" >"$out.out" 2>"$out.err" </dev/null || status=$? ;;
@@ -139,7 +142,7 @@ report_death() {
 boot_suites() {
 	local role=$1 cpus=$2 boot=$3 limit
 	shift 3
-	new_run "test-$role-$cpus-$boot"
+	new_run "$role" "${TEST_RUN#"$BUILD/"}/$role-$cpus-$boot"
 	printf '%s\n' "$@" >"$RUN/suites"
 	echo "$TIMEOUT" >"$RUN/limit"
 	limit=$((180 + $# * (TIMEOUT + 30)))
@@ -212,6 +215,19 @@ print_sum() {
 	awk '{ p += $1; f += $2; s += $3 } END { printf "%d passed, %d failed, %d skipped\n", p, f, s; exit !(f == 0 && p > 0) }' "$COUNTS"
 }
 
+# What a ./dev test leaves is in build/test/run-PID, for as long as no other one starts after it has ended.
+new_test_run() {
+	local dir
+	for dir in "$BUILD"/test/run-*; do
+		kill -0 "${dir##*-}" 2>/dev/null || rm -rf "$dir"
+	done
+	TEST_RUN=$BUILD/test/run-$$
+	rm -rf "$TEST_RUN"
+	mkdir -p "$TEST_RUN"
+	COUNTS=$TEST_RUN/counts
+	: >"$COUNTS"
+}
+
 cmd_test() {
 	local role="" names=()
 	while [ $# -gt 0 ]; do
@@ -225,13 +241,10 @@ cmd_test() {
 	done
 	check_suite_names "${names[@]}"
 	ROLES_CHOSEN=${role:-$(roles_of "${names[@]}" | tr '\n' ' ')}
-	# shellcheck disable=SC2086 # a list
+	# shellcheck disable=SC2086,SC2046 # lists
 	set_up userspace $ROLES_CHOSEN $(host_needs "$role" "${names[@]}")
 	say_kernels
-	rm -rf "$BUILD/test"
-	mkdir -p "$BUILD/test"
-	COUNTS=$BUILD/test/counts
-	: >"$COUNTS"
+	new_test_run
 	if [ -z "$role" ]; then
 		run_host_suites host "${names[@]}"
 		run_host_suites dev "${names[@]}"
@@ -240,13 +253,15 @@ cmd_test() {
 	print_sum
 }
 
-# What the suites outside of guests need: the debug kernel and its source.
+# What the suites outside of guests need: the debug kernel's source and build; those that run ./dev also the modules.
 host_needs() {
 	local role=$1
 	shift
-	[ -n "$role" ] || [ -z "$(suites_for host "$@")$(suites_for dev "$@")" ] || echo bare-debug
+	[ -z "$role" ] || return 0
+	[ -z "$(suites_for host "$@")" ] || echo bare-debug
+	[ -z "$(suites_for dev "$@")" ] || echo debug new
 }
 
 say_kernels() {
-	say "kernels: lts $(kernel_version lts), new $(kernel_version new), debug and fast $(kernel_version source) (User Mode Linux)"
+	say "kernels: lts = $(kernel_name lts), new = $(kernel_name new), debug = $(kernel_name debug)"
 }

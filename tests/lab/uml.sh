@@ -23,7 +23,7 @@ unpack_source() {
 # Sets KSRC, unpacking it first if it isn't there.
 need_source() {
 	KSRC=$(source_dir)
-	[ -e "$KSRC" ] || long_step "unpacking the source of the newest kernel" "$CACHE/log/source.log" \
+	once "$KSRC" long_step "unpacking the source of the newest kernel" "$CACHE/log/source.log" \
 		"Check the free space of $CACHE." "" 0 unpack_source "$KSRC"
 }
 
@@ -70,8 +70,7 @@ uml_objects() { find "$UML_BUILD" -name '*.o' | wc -l; }
 need_uml() {
 	local role=$1
 	UML=$(uml_dir "$role")
-	[ -e "$UML/complete" ] && return 0
 	UML_BUILD=$UML
-	long_step "building the $role kernel (User Mode Linux, about 10 minutes on two cores, once)" "$CACHE/log/uml-$role.log" \
+	once "$UML/complete" long_step "building the $role kernel (User Mode Linux, about 10 minutes on two cores, once)" "$CACHE/log/uml-$role.log" \
 		"The same command continues where it stopped." uml_objects 900 build_uml "$role" "$UML"
 }

@@ -54,9 +54,14 @@ static void do_atomic(void)
 
 static void do_leak(void)
 {
-	void *lost = kmalloc(1024, GFP_KERNEL);
+	void *lost;
+	int i;
 
-	OPTIMIZER_HIDE_VAR(lost);
+	/* Several: stale copies of one pointer may be left somewhere. */
+	for (i = 0; i < 16; i++) {
+		lost = kmalloc(1024, GFP_KERNEL);
+		barrier_data(lost);
+	}
 }
 
 static void do_oops(void)
