@@ -303,6 +303,8 @@ void drover_bo_unpin(struct drover_bo *bo)
 
 	ttm_bo_unpin(&bo->ttm);
 	if (!bo->ttm.pin_count) {
+		/* 6.12 leaves it where eviction doesn't look if it was touched while pinned. */
+		ttm_bo_move_to_lru_tail_unlocked(&bo->ttm);
 		atomic64_sub(gem->size, &to_drover(gem->dev)->pinned);
 		atomic64_sub(gem->size, &bo->client->pinned);
 	}

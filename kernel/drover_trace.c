@@ -3,8 +3,5 @@
  * Where the tracepoints live.
  */
 
-#include <drm/drm_device.h>
-#include <drm/drm_file.h>
-
 #define CREATE_TRACE_POINTS
 #include "drover_trace.h"

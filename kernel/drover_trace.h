@@ -10,7 +10,7 @@
 
 #include <linux/tracepoint.h>
 
-#include <drm/drm_gem.h>
+#include "drover_drv.h"
 
 TRACE_EVENT(drover_evict,
 	TP_PROTO(struct drm_gem_object *gem, u32 from, u32 to),
@@ -23,7 +23,7 @@ TRACE_EVENT(drover_evict,
 		__field(u32, to)
 	),
 	TP_fast_assign(
-		__entry->device = gem->dev->primary->index;
+		__entry->device = to_drover(gem->dev)->index;
 		__entry->bo = gem;
 		__entry->size = gem->size;
 		__entry->from = from;
@@ -44,7 +44,7 @@ TRACE_EVENT(drover_invalidate,
 		__field(bool, by_exporter)
 	),
 	TP_fast_assign(
-		__entry->device = gem->dev->primary->index;
+		__entry->device = to_drover(gem->dev)->index;
 		__entry->bo = gem;
 		__entry->size = gem->size;
 		__entry->by_exporter = by_exporter;
@@ -64,7 +64,7 @@ TRACE_EVENT(drover_remap,
 		__field(u32, vm)
 	),
 	TP_fast_assign(
-		__entry->device = gem->dev->primary->index;
+		__entry->device = to_drover(gem->dev)->index;
 		__entry->bo = gem;
 		__entry->size = gem->size;
 		__entry->vm = vm;
@@ -103,7 +103,7 @@ TRACE_EVENT(drover_pin,
 		__field(bool, pin)
 	),
 	TP_fast_assign(
-		__entry->device = gem->dev->primary->index;
+		__entry->device = to_drover(gem->dev)->index;
 		__entry->bo = gem;
 		__entry->size = gem->size;
 		__entry->pin = pin;

@@ -172,19 +172,30 @@ static void bad_argument_pointers(void)
 	check(!memcmp(&before, &after, sizeof(before)), "refused, but changed something");
 }
 
-static void device_info_fields(void)
+/* What is only "out" may hold anything on the way in, such as the last answer. */
+static void out_fields_are_ignored(void)
 {
-	static const struct bad_field bad[] = {
-		BAD(drm_drover_device_info, flags, 1, -EINVAL),
-		BAD(drm_drover_device_info, flags, DRM_DROVER_DEVICE_P2P, -EINVAL),
-		BAD(drm_drover_device_info, flags, 1ULL << 63, -EINVAL),
-	};
 	struct env env = env_new();
-	struct drm_drover_device_info info = { 0 };
+	struct drm_drover_device_info device, device_again;
+	struct drm_drover_bo_info bo = { .handle = env.handle }, bo_again;
+	struct drm_drover_vm_info vm = { .vm_id = env.vm }, vm_again;
 
-	CHECK_BAD(&env, DRM_IOCTL_DROVER_DEVICE_INFO, &info, &info, bad);
-	check_ok(raw_ioctl(env.fd, DRM_IOCTL_DROVER_DEVICE_INFO, &info));
-	check_eq(info.pad, 0);
+	memset(&device, 0, sizeof(device));
+	memset(&device_again, 0xff, sizeof(device_again));
+	memset(&bo_again, 0xff, sizeof(bo_again));
+	memset(&vm_again, 0xff, sizeof(vm_again));
+	bo_again.handle = env.handle;
+	vm_again.vm_id = env.vm;
+
+	check_ok(raw_ioctl(env.fd, DRM_IOCTL_DROVER_DEVICE_INFO, &device));
+	check_ok(raw_ioctl(env.fd, DRM_IOCTL_DROVER_DEVICE_INFO, &device_again));
+	check(!memcmp(&device, &device_again, sizeof(device)), "DEVICE_INFO depends on its out fields");
+	check_ok(raw_ioctl(env.fd, DRM_IOCTL_DROVER_BO_INFO, &bo));
+	check_ok(raw_ioctl(env.fd, DRM_IOCTL_DROVER_BO_INFO, &bo_again));
+	check(!memcmp(&bo, &bo_again, sizeof(bo)), "BO_INFO depends on its out fields");
+	check_ok(raw_ioctl(env.fd, DRM_IOCTL_DROVER_VM_INFO, &vm));
+	check_ok(raw_ioctl(env.fd, DRM_IOCTL_DROVER_VM_INFO, &vm_again));
+	check(!memcmp(&vm, &vm_again, sizeof(vm)), "VM_INFO depends on its out fields");
 }
 
 static void bo_create_fields(void)
@@ -253,8 +264,6 @@ static void bo_info_fields(void)
 		BAD(drm_drover_bo_info, handle, 0, -ENOENT),
 		BAD(drm_drover_bo_info, handle, NO_HANDLE, -ENOENT),
 		BAD(drm_drover_bo_info, handle, env.foreign_handle, -ENOENT),
-		BAD(drm_drover_bo_info, flags, 1, -EINVAL),
-		BAD(drm_drover_bo_info, flags, 1u << 31, -EINVAL),
 	};
 
 	CHECK_BAD(&env, DRM_IOCTL_DROVER_BO_INFO, &arg, &arg, bad);
@@ -268,7 +277,7 @@ static void vm_fields(void)
 	struct drm_drover_vm_destroy destroy = { .vm_id = env.other_vm };
 	struct drm_drover_vm_info info = { .vm_id = env.vm };
 	const struct bad_field bad_create[] = {
-		BAD(drm_drover_vm_create, flags, 1, -EINVAL),
+		BAD(drm_drover_vm_create, flags, 2, -EINVAL),
 		BAD(drm_drover_vm_create, flags, 1u << 31, -EINVAL),
 	};
 	const struct bad_field bad_destroy[] = {
@@ -283,8 +292,6 @@ static void vm_fields(void)
 		BAD(drm_drover_vm_info, vm_id, 0, -ENOENT),
 		BAD(drm_drover_vm_info, vm_id, NO_HANDLE, -ENOENT),
 		BAD(drm_drover_vm_info, vm_id, env.foreign_vm, -ENOENT),
-		BAD(drm_drover_vm_info, flags, DRM_DROVER_VM_LOST, -EINVAL),
-		BAD(drm_drover_vm_info, flags, 1u << 31, -EINVAL),
 	};
 
 	CHECK_BAD(&env, DRM_IOCTL_DROVER_VM_CREATE, &create, &create, bad_create);
@@ -988,7 +995,7 @@ static void random_input(void)
 
 static const struct test tests[] = {
 	TEST(bad_argument_pointers),
-	TEST(device_info_fields),
+	TEST(out_fields_are_ignored),
 	TEST(bo_create_fields),
 	TEST(bo_mmap_fields),
 	TEST(bo_info_fields),
