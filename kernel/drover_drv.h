@@ -139,6 +139,8 @@ struct drover_device {
 #ifdef CONFIG_DRM_DROVER_TEST_HOOKS
 	/** @skip_invalidations: test hook: how many invalidations to leave out */
 	atomic_t skip_invalidations;
+	/** @poison: test hook: overwrite the old place after each move */
+	bool poison;
 #endif
 };
 

@@ -188,6 +188,25 @@ static void drover_copy(struct drover_device *drover, struct ttm_buffer_object *
 		atomic64_add(bo->base.size, &drover->bytes_moved);
 }
 
+#ifdef CONFIG_DRM_DROVER_TEST_HOOKS
+/* Whoever still uses the old place after its fences have signalled finds this. */
+static void drover_poison(struct drover_device *drover, struct ttm_buffer_object *bo)
+{
+	unsigned long i, count = PFN_UP(bo->base.size);
+	struct drover_page_cursor old;
+
+	if (!READ_ONCE(drover->poison))
+		return;
+	drover_page_cursor_first(&old, drover, bo->resource, bo->ttm);
+	for (i = 0; i < count; i++)
+		memset(drover_page_cursor_next(&old), 0xdb, PAGE_SIZE);
+}
+#else
+static void drover_poison(struct drover_device *drover, struct ttm_buffer_object *bo)
+{
+}
+#endif
+
 static bool drover_bo_has_contents(struct ttm_buffer_object *bo)
 {
 	struct ttm_resource *res = bo->resource;
@@ -234,6 +253,8 @@ static int drover_bo_move_contents(struct drover_device *drover,
 			return ret;
 	}
 	drover_copy(drover, bo, new_mem, has_contents ? bo->resource : NULL);
+	if (has_contents)
+		drover_poison(drover, bo);
 	ttm_bo_move_sync_cleanup(bo, new_mem);
 	return 0;
 

@@ -194,5 +194,6 @@ void drover_debugfs_init(struct drover_device *drover)
 #ifdef CONFIG_DRM_DROVER_TEST_HOOKS
 	debugfs_create_atomic_t("skip_invalidations", 0600, drover->drm.debugfs_root,
 				&drover->skip_invalidations);
+	debugfs_create_bool("poison", 0600, drover->drm.debugfs_root, &drover->poison);
 #endif
 }
