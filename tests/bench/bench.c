@@ -56,6 +56,29 @@ uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t ticks(void)
+{
+#if defined(__x86_64__)
+	return __builtin_ia32_rdtsc();
+#else
+	return now_ns();
+#endif
+}
+
+/* Compares the two clocks once, over 100 ms. */
+double ticks_to_ns(uint64_t count)
+{
+	static double ns_per_tick;
+
+	if (ns_per_tick <= 0) {
+		uint64_t ns = now_ns(), tick = ticks();
+
+		sleep_ms(100);
+		ns_per_tick = (double)(now_ns() - ns) / (double)(ticks() - tick);
+	}
+	return (double)count * ns_per_tick;
+}
+
 void sleep_ms(unsigned int ms)
 {
 	struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};

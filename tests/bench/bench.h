@@ -35,6 +35,10 @@ void *xcalloc(size_t count, size_t size);
 /* now_ns() - CLOCK_MONOTONIC */
 uint64_t now_ns(void);
 
+/* ticks() - the processor's own clock: asking for the time may cost more than what is measured */
+uint64_t ticks(void);
+double ticks_to_ns(uint64_t ticks);
+
 /* sleep_ms() - lets what was left to the kernel's threads come to its end */
 void sleep_ms(unsigned int ms);
 

@@ -107,6 +107,7 @@ static void draw_text(cairo_t *cr, double x, double y, double align, double size
 	set_colour(cr, ink);
 	cairo_move_to(cr, x - align * text_width(cr, string), y);
 	cairo_show_text(cr, string);
+	cairo_new_path(cr);
 }
 
 static double place_x(const struct canvas *canvas, double x)
