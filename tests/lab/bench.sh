@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # TIMEOUT is for run_in_guest
 # Benchmarks: each in one boot of one guest. The program loads the module itself, in the modes that it compares.
 
 bench_usage() {

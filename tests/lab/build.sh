@@ -68,6 +68,19 @@ build_modules() {
 		"The compiler's messages are above." "" 0 inside compile_modules "$1"
 }
 
+# compile WHAT...: "userspace" and roles. One ./dev at a time per tree.
+compile() {
+	local what
+	take_lock "$BUILD" "compiling this tree"
+	for what in "$@"; do
+		case $what in
+		userspace) build_userspace ;;
+		*) build_modules "$what" ;;
+		esac
+	done
+	drop_lock
+}
+
 # need_kernel ROLE: everything that booting that kernel takes.
 need_kernel() {
 	case $1 in

@@ -24,6 +24,7 @@ cmd_demo() {
 	rm -rf "$BUILD/demo"
 	mkdir -p "$BUILD/demo"
 	new_run "$role" vm/demo
+	# shellcheck disable=SC2034 # for run_in_guest
 	TIMEOUT=$DEMO_TIMEOUT
 	run_in_guest "$role" "$(default_cpus "$role")" "$LAB/guest-demo" "$BUILD/demo"
 	[ "$STATUS" -eq 0 ] || die "the demo failed with status $STATUS; the kernel's log is $RUN/kernel.log"

@@ -17,16 +17,16 @@ accel_args() {
 }
 
 try_kvm() {
-	local answer=$1 run=$BUILD/vm/kvm
+	local answer=$1
 	if [ ! -w /dev/kvm ]; then
 		echo no >"$answer"
 		return 0
 	fi
 	say "trying whether KVM works here …"
 	new_run new vm/kvm
-	printf 'true\0' >"$run/command"
-	ACCEL="-accel kvm -cpu host" boot new "$run" 2 20 0
-	if [ "$(cat "$run/status" 2>/dev/null)" = 0 ]; then echo yes; else echo no; fi >"$answer"
+	printf 'true\0' >"$RUN/command"
+	ACCEL="-accel kvm -cpu host" boot new "$RUN" 2 20 0
+	if [ "$(cat "$RUN/status" 2>/dev/null)" = 0 ]; then echo yes; else echo no; fi >"$answer"
 	say "KVM: $(cat "$answer")"
 }
 
@@ -179,13 +179,13 @@ vm_usage() {
 }
 
 cmd_vm() {
-	local role=debug cpus="" params=() module=1 build=1 name="" limit=""
+	local role=debug cpus="" params=() module=1 compile=1 name="" limit=""
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--kernel) role=${2:?--kernel needs a name}; known_role "$role"; shift 2 ;;
 		--param) params+=("${2:?--param needs NAME=VALUE}"); shift 2 ;;
 		--no-module) module=0; shift ;;
-		--no-build) build=0; shift ;;
+		--no-build) compile=0; shift ;;
 		--cpus) cpus=${2:?--cpus needs a number}; shift 2 ;;
 		--timeout) limit=${2:?--timeout needs seconds}; shift 2 ;;
 		--name) name=${2:?--name needs a name}; shift 2 ;;
@@ -197,7 +197,7 @@ cmd_vm() {
 	done
 	[ -n "$limit" ] || [ $# -gt 0 ] || limit=1000000
 	TIMEOUT=${limit:-$TIMEOUT}
-	if [ "$build" -eq 1 ]; then set_up userspace "$role"; else set_up "bare-$role"; fi
+	if [ "$compile" -eq 1 ]; then set_up userspace "$role"; else set_up "bare-$role"; fi
 	new_run "$role" "vm/${name:-run-$$}"
 	[ "$module" -eq 0 ] || printf '%s\n' "${params[@]}" | sed '/^$/d' >"$RUN/parameters"
 	run_in_guest "$role" "${cpus:-$(default_cpus "$role")}" "$@"

@@ -149,6 +149,7 @@ boot_suites() {
 	REPORTED=0
 	LEFT=()
 	boot_in_background "$role" "$RUN" "$cpus" "$limit" 0 </dev/null >/dev/null
+	# shellcheck disable=SC2153 # set by boot_in_background
 	while kill -0 "$GUEST" 2>/dev/null; do
 		report_results "$role"
 		sleep 0.2

@@ -57,8 +57,8 @@ static void do_leak(void)
 	void *lost;
 	int i;
 
-	/* Several: stale copies of one pointer may be left somewhere. */
-	for (i = 0; i < 16; i++) {
+	/* Many: the slab allocator keeps stale copies of some pointers. */
+	for (i = 0; i < 256; i++) {
 		lost = kmalloc(1024, GFP_KERNEL);
 		barrier_data(lost);
 	}
