@@ -10,14 +10,14 @@
 #include <poll.h>
 #include <unistd.h>
 
-#define READ  DROVER_ACCESS_READ
-#define WRITE DROVER_ACCESS_WRITE
+#define READ      DROVER_ACCESS_READ
+#define WRITE     DROVER_ACCESS_WRITE
 
-#define SIZE (64 * KIB)
+#define SIZE      (64 * KIB)
 /* What the BO holds before, what the first job writes, what the second one writes. */
-#define OLD    1
-#define FIRST  1000
-#define SECOND 2000
+#define OLD       1
+#define FIRST     1000
+#define SECOND    2000
 /* For how long something that must not happen is given the chance to. */
 #define CHANCE_NS (20 * 1000000LL)
 
@@ -39,7 +39,7 @@ static void use_all(struct share *share)
 
 static struct share share_new(void)
 {
-	struct share share = { .gpu = { gpu_open(0), gpu_open(1) } };
+	struct share share = {.gpu = {gpu_open(0), gpu_open(1)}};
 	unsigned int i;
 
 	for (i = 0; i < 2; i++)
@@ -126,8 +126,8 @@ static void check_order(const struct share *share, unsigned int side, uint32_t f
 	if (first == READ)
 		check_ok(gpu_check(&share->gpu[side], share->copy[side].va, SIZE, OLD, 1));
 	if (second == READ)
-		check_ok(gpu_check(&share->gpu[!side], share->copy[!side].va, SIZE, after_first,
-				   1));
+		check_ok(
+			gpu_check(&share->gpu[!side], share->copy[!side].va, SIZE, after_first, 1));
 	check_ok(gpu_check(&share->gpu[0], share->bo[0].va, SIZE, last, 1));
 	check_ok(gpu_check(&share->gpu[1], share->bo[1].va, SIZE, last, 1));
 }
@@ -390,7 +390,7 @@ static void release_fence(void *data)
 
 static void imported_sync_file_is_waited_for(void)
 {
-	static const uint32_t accesses[] = { READ, WRITE };
+	static const uint32_t accesses[] = {READ, WRITE};
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(accesses); i++) {
@@ -418,7 +418,7 @@ static void imported_fence_of_a_job_is_waited_for(void)
 
 static int poll_now(const struct share *share, short events)
 {
-	struct pollfd fd = { .fd = share->dmabuf, .events = events };
+	struct pollfd fd = {.fd = share->dmabuf, .events = events};
 
 	check_sys(poll(&fd, 1, 0));
 	return fd.revents;
@@ -428,7 +428,7 @@ static int poll_now(const struct share *share, short events)
 static void poll_sees_what_is_listed(void)
 {
 	struct share share = share_new();
-	struct pollfd fd = { .fd = share.dmabuf, .events = POLLIN };
+	struct pollfd fd = {.fd = share.dmabuf, .events = POLLIN};
 	struct held_fence hold = fence_hold();
 	struct job reader, writer;
 
