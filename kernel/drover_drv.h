@@ -55,7 +55,7 @@ struct sg_table;
 #define DROVER_JOB_TIMEOUT_MS	500
 
 /* Added to drover_vm.jobs: there is no place any more. */
-#define DROVER_JOBS_CLOSED	BIT(30)
+#define DROVER_JOBS_CLOSED	0x40000000
 
 /* A VM is a thread or two. */
 #define DROVER_MAX_CLIENT_VMS	256

@@ -82,12 +82,12 @@ enum drm_drover_placement {
 	DRM_DROVER_PLACEMENT_FOREIGN = 1 << 3,
 };
 
-/** @DRM_DROVER_DEVICE_P2P: peers may map this device's VRAM in place (module parameter p2p) */
+/* DRM_DROVER_DEVICE_P2P: peers may map this device's VRAM in place (module parameter p2p) */
 #define DRM_DROVER_DEVICE_P2P			(1ULL << 0)
-/** @DRM_DROVER_DEVICE_PIN_IMPORTS: comparison mode: imports are pinned (parameter pin_imports) */
+/* DRM_DROVER_DEVICE_PIN_IMPORTS: comparison mode: imports are pinned (parameter pin_imports) */
 #define DRM_DROVER_DEVICE_PIN_IMPORTS		(1ULL << 1)
-/**
- * @DRM_DROVER_DEVICE_FENCE_MODE_JOB: each submission locks and fences each shared BO
+/*
+ * DRM_DROVER_DEVICE_FENCE_MODE_JOB: each submission locks and fences each shared BO
  */
 #define DRM_DROVER_DEVICE_FENCE_MODE_JOB	(1ULL << 2)
 
@@ -183,17 +183,17 @@ struct drm_drover_bo_mmap {
 	__u64 offset;
 };
 
-/** @DRM_DROVER_BO_PRIVATE: private to one VM */
+/* DRM_DROVER_BO_PRIVATE: private to one VM */
 #define DRM_DROVER_BO_PRIVATE		(1U << 0)
-/** @DRM_DROVER_BO_IMPORTED: memory of another device */
+/* DRM_DROVER_BO_IMPORTED: memory of another device */
 #define DRM_DROVER_BO_IMPORTED		(1U << 1)
-/**
- * @DRM_DROVER_BO_EXPORTED: a dma-buf of it exists; DRM keeps it for as long as
+/*
+ * DRM_DROVER_BO_EXPORTED: a dma-buf of it exists; DRM keeps it for as long as
  * the BO has a handle, even if no fd is left
  */
 #define DRM_DROVER_BO_EXPORTED		(1U << 2)
-/**
- * @DRM_DROVER_BO_STATIC: imported, and its mapping stays as it is for as long
+/*
+ * DRM_DROVER_BO_STATIC: imported, and its mapping stays as it is for as long
  * as the import lives: the exporter can't move its buffers, or pin_imports=1
  */
 #define DRM_DROVER_BO_STATIC		(1U << 3)
@@ -225,8 +225,8 @@ struct drm_drover_bo_info {
 	__u64 remaps;
 };
 
-/**
- * @DRM_DROVER_VM_CREATE_LONG_RUNNING: jobs may have no end (DRM_DROVER_OP_LOOP) and
+/*
+ * DRM_DROVER_VM_CREATE_LONG_RUNNING: jobs may have no end (DRM_DROVER_OP_LOOP) and
  * have no fence: they are preempted when something of the VM has to move, and
  * go on when it is back
  */
@@ -264,7 +264,7 @@ enum drm_drover_bind_op {
 	DRM_DROVER_BIND_UNMAP = 1,
 };
 
-/** @DRM_DROVER_BIND_READONLY: MAP: GPU writes through this mapping are GPU page faults */
+/* DRM_DROVER_BIND_READONLY: MAP: GPU writes through this mapping are GPU page faults */
 #define DRM_DROVER_BIND_READONLY	(1U << 0)
 
 /** struct drm_drover_bind - one operation of DRM_IOCTL_DROVER_VM_BIND */
@@ -310,9 +310,9 @@ struct drm_drover_vm_bind {
 	__u32 failed_bind;
 };
 
-/** @DRM_DROVER_VM_LOST: nothing runs in it any more; @lost_reason says why */
+/* DRM_DROVER_VM_LOST: nothing runs in it any more; @lost_reason says why */
 #define DRM_DROVER_VM_LOST		(1U << 0)
-/** @DRM_DROVER_VM_LONG_RUNNING: created with DRM_DROVER_VM_CREATE_LONG_RUNNING */
+/* DRM_DROVER_VM_LONG_RUNNING: created with DRM_DROVER_VM_CREATE_LONG_RUNNING */
 #define DRM_DROVER_VM_LONG_RUNNING	(1U << 1)
 
 /** struct drm_drover_vm_info - DRM_IOCTL_DROVER_VM_INFO: state and counters of a VM */
@@ -423,9 +423,9 @@ struct drm_drover_sync {
 	__u64 point;
 };
 
-/** @DRM_DROVER_BUFFER_READ: implicit sync: wait for writers, be waited for by writers */
+/* DRM_DROVER_BUFFER_READ: implicit sync: wait for writers, be waited for by writers */
 #define DRM_DROVER_BUFFER_READ		(1U << 0)
-/** @DRM_DROVER_BUFFER_WRITE: implicit sync: wait for readers and writers, be waited for by both */
+/* DRM_DROVER_BUFFER_WRITE: implicit sync: wait for readers and writers, be waited for by both */
 #define DRM_DROVER_BUFFER_WRITE		(1U << 1)
 
 /**
