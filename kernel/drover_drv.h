@@ -41,7 +41,7 @@ struct sg_table;
 
 /* Limits that userspace learns from DRM_IOCTL_DROVER_DEVICE_INFO. */
 #define DROVER_VA_START		SZ_64K
-#define DROVER_VA_END		(1ULL << 38)
+#define DROVER_VA_END		BIT_ULL(38)
 #define DROVER_MAX_COMMANDS	4096
 #define DROVER_MAX_SYNCS	256
 #define DROVER_MAX_BUFFERS	65536
