@@ -25,7 +25,7 @@ try_kvm() {
 	say "trying whether KVM works here …"
 	new_run new vm/kvm
 	printf 'true\0' >"$RUN/command"
-	ACCEL="-accel kvm -cpu host" boot new "$RUN" 2 20 0
+	BOOT_BY="" ACCEL="-accel kvm -cpu host" boot new "$RUN" 2 20 0 </dev/null >/dev/null || true
 	if [ "$(cat "$RUN/status" 2>/dev/null)" = 0 ]; then echo yes; else echo no; fi >"$answer"
 	say "KVM: $(cat "$answer")"
 }
@@ -66,7 +66,7 @@ boot() {
 		;;
 	esac
 	export TREE ROOT
-	${BOOT_BY:-} unshare -m -p --fork --kill-child=KILL --propagation private "$LAB/enter-root" "$ROOT" "$TREE" "$CACHE" "$PWD" \
+	${BOOT_BY:-} setpriv --pdeathsig KILL unshare -m -p --fork --kill-child=KILL --propagation private "$LAB/enter-root" "$ROOT" "$TREE" "$CACHE" "$PWD" \
 		"$LAB/run-guest" "$@"
 }
 
