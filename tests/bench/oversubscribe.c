@@ -1,0 +1,567 @@
+// SPDX-License-Identifier: MIT
+/*
+ * How much work gets done when 1, 2 and 4 clients together need 0.5 … 3 times the VRAM.
+ *
+ * A client is a process. Its working set consists of chunks of 1 MiB: four BOs that only VRAM of GPU 0 may hold, imported
+ * by GPU 1 and bound there in a VM of their own, since all that is bound in a VM has to be resident at once. A unit of
+ * work is one job on one chunk: check what the last one left, fill, copy, add, copy. Chunks are used in random order, one
+ * at a time, each as likely as any other, so that no strategy that doesn't know the future finds more of them in VRAM than
+ * fit: of W bytes, used through V bytes of VRAM, 1 - V / W have to be brought in, and as much has to go out.
+ *
+ * The bound is the time that the work takes when everything fits (measured with 0.5 × VRAM by as many clients) plus the
+ * time of a memcpy() of the bytes that have to move (measured by as many clients at once); all in the same run.
+ *
+ * With pin_imports=1 VRAM can't be pinned for a peer, so there, and in the run that it is compared with, BOs may also be in
+ * GTT, which is as large as VRAM.
+ */
+#include "bench.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+
+#define VRAM        (64 * MIB)
+#define CHUNK       MIB
+#define PARTS       4
+#define PART        (CHUNK / PARTS)
+#define LOADS       5
+#define CLIENTS     3
+#define MAX_CLIENTS 4
+#define REPS        5
+#define WARM_UP_NS  300000000ULL
+#define WINDOW_NS   800000000ULL
+#define COPY_NS     200000000ULL
+#define COPY_BYTES  (16 * MIB)
+
+static const double loads[LOADS] = {0.5, 1, 1.5, 2, 3};
+static const unsigned int clients_of[CLIENTS] = {1, 2, 4};
+
+struct chunk {
+	struct queue queue;
+	struct drover_submission *work;
+	struct drover_bo *bos[PARTS];
+	struct drover_bo *imports[PARTS];
+	/* what the last job filled in, from one value to the next, too */
+	uint32_t value;
+};
+
+/** struct outcome - of one client, written by it */
+struct outcome {
+	/** @error: of the set-up, or 0 */
+	int error;
+	/** @imported: bytes that could be imported */
+	uint64_t imported;
+	uint64_t units;
+	double units_per_s;
+	double copied_per_s;
+	/** @moved: bytes that the exporter copied, as this client saw it */
+	uint64_t moved;
+};
+
+/** struct shared - what parent and clients of a run see */
+struct shared {
+	pthread_barrier_t barrier;
+	struct outcome outcomes[MAX_CLIENTS];
+};
+
+struct run {
+	struct shared *shared;
+	unsigned int clients;
+	unsigned int chunks;
+	uint32_t placements;
+	uint32_t seed;
+};
+
+struct client {
+	const struct run *run;
+	struct outcome *outcome;
+	struct drover_device *exporter;
+	struct drover_device *importer;
+	struct chunk *chunks;
+	uint64_t va;
+	uint32_t random;
+};
+
+struct results {
+	struct samples units_per_s[CLIENTS][LOADS];
+	struct samples copied_per_s[CLIENTS];
+	struct samples moved_per_unit[CLIENTS][LOADS];
+	struct samples fairness[CLIENTS][LOADS];
+	struct samples of_bound[CLIENTS][LOADS];
+	struct samples bound[CLIENTS][LOADS];
+};
+
+/* Where it ended, if it couldn't be set up. */
+struct trial {
+	double units_per_s;
+	uint64_t imported;
+	int error;
+};
+
+/* ---- A client ---- */
+
+static int import_part(struct client *client, struct chunk *chunk, unsigned int part)
+{
+	int fd, ret;
+
+	ret = drover_bo_create(client->exporter, PART, client->run->placements, 0, NULL,
+			       &chunk->bos[part]);
+	if (ret)
+		return ret;
+	check(drover_bo_export(chunk->bos[part], &fd), "exporting a BO");
+	ret = drover_bo_import(client->importer, fd, &chunk->imports[part]);
+	close(fd);
+	if (ret)
+		return ret;
+	return drover_vm_bind(chunk->queue.vm, client->va + part * PART, chunk->imports[part], 0,
+			      PART, 0);
+}
+
+static int chunk_create(struct client *client, struct chunk *chunk)
+{
+	int ret;
+
+	chunk->queue = queue_create(client->importer);
+	check(drover_submission_create(chunk->queue.vm, &chunk->work), "creating a submission");
+	for (unsigned int part = 0; part < PARTS; part++) {
+		ret = import_part(client, chunk, part);
+		if (ret)
+			return ret;
+		client->outcome->imported += PART;
+	}
+	return 0;
+}
+
+static void chunk_use(struct client *client, struct chunk *chunk)
+{
+	uint64_t a = client->va, b = a + PART, c = b + PART, d = c + PART;
+	struct drover_submission *work = chunk->work;
+
+	drover_submission_reset(work);
+	drover_submission_check(work, d, PART, 2 * chunk->value, 2 * chunk->value);
+	chunk->value++;
+	drover_submission_fill(work, a, PART, chunk->value, chunk->value);
+	drover_submission_copy(work, b, a, PART);
+	drover_submission_add(work, c, a, b, PART);
+	drover_submission_copy(work, d, c, PART);
+	drover_submission_signal(work, chunk->queue.sync, 0);
+	submit_and_wait(work, chunk->queue.sync);
+}
+
+static struct chunk *random_chunk(struct client *client)
+{
+	client->random ^= client->random << 13;
+	client->random ^= client->random >> 17;
+	client->random ^= client->random << 5;
+	return &client->chunks[client->random % client->run->chunks];
+}
+
+static void work_for(struct client *client, uint64_t duration)
+{
+	uint64_t start = now_ns(), elapsed = 0, units = 0;
+
+	for (; elapsed < duration; units++) {
+		chunk_use(client, random_chunk(client));
+		elapsed = now_ns() - start;
+	}
+	client->outcome->units = units;
+	client->outcome->units_per_s = (double)units * 1e9 / (double)elapsed;
+}
+
+/* memcpy() by all clients at the same time */
+static void measure_copies(struct client *client)
+{
+	uint8_t *a = xcalloc(COPY_BYTES, 1), *b = xcalloc(COPY_BYTES, 1);
+	uint64_t start, elapsed = 0, bytes = 0;
+
+	memset(a, 1, COPY_BYTES);
+	memset(b, 2, COPY_BYTES);
+	pthread_barrier_wait(&client->run->shared->barrier);
+	start = now_ns();
+	for (; elapsed < COPY_NS; bytes += 2 * COPY_BYTES) {
+		memcpy(b, a, COPY_BYTES);
+		__asm__ volatile("" : : "r"(b) : "memory");
+		memcpy(a, b, COPY_BYTES);
+		__asm__ volatile("" : : "r"(a) : "memory");
+		elapsed = now_ns() - start;
+	}
+	client->outcome->copied_per_s = (double)bytes * 1e9 / (double)elapsed;
+	free(a);
+	free(b);
+}
+
+static bool all_set_up(const struct run *run)
+{
+	for (unsigned int i = 0; i < run->clients; i++)
+		if (run->shared->outcomes[i].error)
+			return false;
+	return true;
+}
+
+/* Its end closes its files, which gives everything back. */
+static void client_main(const struct run *run, unsigned int index)
+{
+	struct client client = {
+		.run = run,
+		.outcome = &run->shared->outcomes[index],
+		.random = 2463534242U + run->seed * 40503U + index * 7919U,
+	};
+	pthread_barrier_t *barrier = &run->shared->barrier;
+
+	client.exporter = gpu_open(0);
+	client.importer = gpu_open(1);
+	client.va = gpu_info(client.importer).va_start;
+	client.chunks = xcalloc(run->chunks, sizeof(*client.chunks));
+	for (unsigned int i = 0; i < run->chunks && !client.outcome->error; i++)
+		client.outcome->error = chunk_create(&client, &client.chunks[i]);
+	pthread_barrier_wait(barrier);
+	if (!all_set_up(run))
+		return;
+
+	for (unsigned int i = 0; i < run->chunks; i++)
+		chunk_use(&client, &client.chunks[i]);
+	work_for(&client, WARM_UP_NS);
+	pthread_barrier_wait(barrier);
+	client.outcome->moved = gpu_info(client.exporter).bytes_moved;
+	work_for(&client, WINDOW_NS);
+	client.outcome->moved = gpu_info(client.exporter).bytes_moved - client.outcome->moved;
+	pthread_barrier_wait(barrier);
+	measure_copies(&client);
+}
+
+/* ---- A run ---- */
+
+static void wait_for_clients(const struct run *run, const pid_t *pids)
+{
+	int status;
+
+	for (unsigned int left = run->clients; left; left--) {
+		if (waitpid(-1, &status, 0) < 0)
+			die("waiting for a client: %s", strerror(errno));
+		if (WIFEXITED(status) && !WEXITSTATUS(status))
+			continue;
+		for (unsigned int i = 0; i < run->clients; i++)
+			kill(pids[i], SIGKILL);
+		die("a client ended with status %#x", (unsigned int)status);
+	}
+}
+
+static void wait_for_vram(void)
+{
+	struct drover_device *dev = gpu_open(0);
+	unsigned int waited = 0;
+
+	while ((gpu_info(dev).vram_used || gpu_info(dev).gtt_used) && waited++ < 2000)
+		sleep_ms(10);
+	if (gpu_info(dev).vram_used || gpu_info(dev).gtt_used)
+		die("memory of GPU 0 is still in use after its clients ended");
+	drover_device_close(dev);
+}
+
+static void run_clients(const struct run *run)
+{
+	pthread_barrierattr_t attr;
+	pid_t pids[MAX_CLIENTS];
+
+	memset(run->shared, 0, sizeof(*run->shared));
+	pthread_barrierattr_init(&attr);
+	pthread_barrierattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_barrier_init(&run->shared->barrier, &attr, run->clients);
+	fflush(NULL);
+	for (unsigned int i = 0; i < run->clients; i++) {
+		pids[i] = fork();
+		if (pids[i] < 0)
+			die("no process for a client: %s", strerror(errno));
+		if (!pids[i]) {
+			client_main(run, i);
+			_exit(0);
+		}
+	}
+	wait_for_clients(run, pids);
+	pthread_barrier_destroy(&run->shared->barrier);
+	wait_for_vram();
+}
+
+static struct run run_make(struct shared *shared, size_t c, size_t l, uint32_t placements)
+{
+	struct run run = {
+		.shared = shared,
+		.clients = clients_of[c],
+		.chunks = (unsigned int)(loads[l] * (double)VRAM / (double)CHUNK) / clients_of[c],
+		.placements = placements,
+	};
+
+	return run;
+}
+
+static double units_per_s(const struct run *run)
+{
+	double sum = 0;
+
+	for (unsigned int i = 0; i < run->clients; i++)
+		sum += run->shared->outcomes[i].units_per_s;
+	return sum;
+}
+
+/* What has to move per unit of work, out and in, whatever the strategy. */
+static double moved_per_unit_at_least(double load)
+{
+	return load > 1 ? 2 * (double)CHUNK * (1 - 1 / load) : 0;
+}
+
+static void add_run(struct results *results, const struct run *run, size_t c, size_t l)
+{
+	const struct outcome *outcomes = run->shared->outcomes;
+	double slowest = outcomes[0].units_per_s, fastest = slowest, copied = 0, units = 0;
+
+	for (unsigned int i = 0; i < run->clients; i++) {
+		if (outcomes[i].error)
+			die("%u clients with %g × VRAM: %s after %llu MiB", run->clients, loads[l],
+			    strerror(-outcomes[i].error),
+			    (unsigned long long)(outcomes[i].imported / MIB));
+		slowest = outcomes[i].units_per_s < slowest ? outcomes[i].units_per_s : slowest;
+		fastest = outcomes[i].units_per_s > fastest ? outcomes[i].units_per_s : fastest;
+		copied += outcomes[i].copied_per_s;
+		units += (double)outcomes[i].units;
+	}
+	samples_add(&results->units_per_s[c][l], units_per_s(run));
+	samples_add(&results->copied_per_s[c], copied);
+	samples_add(&results->fairness[c][l], slowest / fastest);
+	samples_add(&results->moved_per_unit[c][l], (double)outcomes[0].moved / units);
+}
+
+static double last(const struct samples *samples)
+{
+	return samples->values[samples->count - 1];
+}
+
+/* From this repetition's own work rate and copy bandwidth. */
+static void add_bounds(struct results *results, size_t c)
+{
+	struct samples copied = {
+		.values = results->copied_per_s[c].values + results->copied_per_s[c].count - LOADS,
+		.count = LOADS,
+	};
+	double work = 1 / last(&results->units_per_s[c][0]);
+
+	for (size_t l = 0; l < LOADS; l++) {
+		double bound =
+			1 / (work + moved_per_unit_at_least(loads[l]) / samples_median(&copied));
+
+		samples_add(&results->bound[c][l], bound);
+		samples_add(&results->of_bound[c][l], last(&results->units_per_s[c][l]) / bound);
+	}
+}
+
+static void measure_evicting(struct shared *shared, struct results *results)
+{
+	const char *const params[] = {"devices=2", "vram_mib=64", NULL};
+
+	module_load(params);
+	for (unsigned int rep = 0; rep < REPS; rep++) {
+		progress("repetition %u of %d", rep + 1, REPS);
+		for (size_t c = 0; c < CLIENTS; c++) {
+			for (size_t l = 0; l < LOADS; l++) {
+				struct run run = run_make(shared, c, l, DRM_DROVER_PLACEMENT_VRAM);
+
+				run.seed = rep * LOADS + (uint32_t)l;
+				run_clients(&run);
+				add_run(results, &run, c, l);
+			}
+			add_bounds(results, c);
+		}
+	}
+	module_unload();
+}
+
+/* Each once: either it fails or it doesn't. */
+static void try_pinned(struct shared *shared, bool pin, struct trial trials[CLIENTS][LOADS])
+{
+	const char *const params[] = {"devices=2",        "vram_mib=64",
+				      "gtt_mib=64",       pin ? "pin_imports=1" : "pin_imports=0",
+				      "pin_limit_mib=64", NULL};
+	const uint32_t both = DRM_DROVER_PLACEMENT_VRAM | DRM_DROVER_PLACEMENT_GTT;
+
+	progress("imports %s, BOs allowed in GTT, too", pin ? "pinned" : "evicted");
+	module_load(params);
+	for (size_t c = 0; c < CLIENTS; c++) {
+		for (size_t l = 0; l < LOADS; l++) {
+			struct run run = run_make(shared, c, l, both);
+			struct trial *trial = &trials[c][l];
+
+			run_clients(&run);
+			for (unsigned int i = 0; i < run.clients; i++) {
+				trial->imported += shared->outcomes[i].imported;
+				if (shared->outcomes[i].error)
+					trial->error = shared->outcomes[i].error;
+			}
+			trial->units_per_s = trial->error ? 0 : units_per_s(&run);
+		}
+	}
+	module_unload();
+}
+
+/* ---- The report ---- */
+
+static struct json_object *number(double value)
+{
+	return json_object_new_double(value);
+}
+
+static void add_raw(struct report *report, const struct results *results, size_t c, size_t l)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%u clients, %g", clients_of[c], loads[l]);
+	report_raw(report, "units_per_s", name, &results->units_per_s[c][l]);
+	report_raw(report, "of_bound", name, &results->of_bound[c][l]);
+	report_raw(report, "fairness", name, &results->fairness[c][l]);
+	report_raw(report, "moved_bytes_per_unit", name, &results->moved_per_unit[c][l]);
+}
+
+static struct json_object *point_object(const struct results *results, size_t c, size_t l)
+{
+	struct json_object *point = json_object_new_object();
+
+	json_object_object_add(point, "clients", json_object_new_int((int)clients_of[c]));
+	json_object_object_add(point, "working_set_of_vram", number(loads[l]));
+	json_object_object_add(point, "units_per_s",
+			       number(samples_median(&results->units_per_s[c][l])));
+	json_object_object_add(point, "bound_units_per_s",
+			       number(samples_median(&results->bound[c][l])));
+	json_object_object_add(point, "of_bound", number(samples_median(&results->of_bound[c][l])));
+	json_object_object_add(point, "moved_bytes_per_unit",
+			       number(samples_median(&results->moved_per_unit[c][l])));
+	json_object_object_add(point, "moved_bytes_per_unit_at_least",
+			       number(moved_per_unit_at_least(loads[l])));
+	json_object_object_add(point, "fairness", number(samples_median(&results->fairness[c][l])));
+	return point;
+}
+
+static void report_evicting(struct report *report, const struct results *results)
+{
+	struct json_object *points = json_object_new_array();
+	double of_bound = 10, fairness = 1;
+
+	printf("\nwork in MiB/s with imports evicted and remapped (median of %d repetitions)\n",
+	       REPS);
+	printf("  %7s %12s %10s %10s %10s %14s %10s\n", "clients", "need / VRAM", "work", "bound",
+	       "of bound", "moved / unit", "fairness");
+	for (size_t c = 0; c < CLIENTS; c++) {
+		for (size_t l = 0; l < LOADS; l++) {
+			double part = samples_median(&results->of_bound[c][l]);
+			double fair = samples_median(&results->fairness[c][l]);
+
+			printf("  %7u %12g %10.0f %10.0f %10.2f %14.2f %10.2f\n", clients_of[c],
+			       loads[l], samples_median(&results->units_per_s[c][l]),
+			       samples_median(&results->bound[c][l]), part,
+			       samples_median(&results->moved_per_unit[c][l]) / CHUNK, fair);
+			json_object_array_add(points, point_object(results, c, l));
+			add_raw(report, results, c, l);
+			of_bound = part < of_bound ? part : of_bound;
+			fairness = fair < fairness ? fair : fairness;
+		}
+	}
+	report_add(report, "points", points);
+	report_target(report, "of_bound_worst", of_bound, AT_LEAST, 0.8);
+	report_target(report, "fairness_worst", fairness, AT_LEAST, 0.8);
+}
+
+static void report_pinned(struct report *report, struct trial trials[2][CLIENTS][LOADS])
+{
+	struct json_object *points = json_object_new_array();
+
+	printf("\nthe same with BOs that GTT may hold, too, 64 MiB: work in MiB/s\n");
+	printf("  %7s %12s %10s   %s\n", "clients", "need / VRAM", "evicted", "pinned");
+	for (size_t c = 0; c < CLIENTS; c++) {
+		for (size_t l = 0; l < LOADS; l++) {
+			const struct trial *evicted = &trials[0][c][l], *pinned = &trials[1][c][l];
+			struct json_object *point = json_object_new_object();
+			char text[128];
+
+			snprintf(text, sizeof(text), "%.0f", pinned->units_per_s);
+			if (pinned->error)
+				snprintf(text, sizeof(text), "fails after %llu MiB: %s",
+					 (unsigned long long)(pinned->imported / MIB),
+					 strerror(-pinned->error));
+			if (evicted->error)
+				die("imports that aren't pinned fail, too: %s",
+				    strerror(-evicted->error));
+			printf("  %7u %12g %10.0f   %s\n", clients_of[c], loads[l],
+			       evicted->units_per_s, text);
+			json_object_object_add(point, "clients",
+					       json_object_new_int((int)clients_of[c]));
+			json_object_object_add(point, "working_set_of_vram", number(loads[l]));
+			json_object_object_add(point, "evicted_units_per_s",
+					       number(evicted->units_per_s));
+			json_object_object_add(point, "pinned", json_object_new_string(text));
+			json_object_array_add(points, point);
+		}
+	}
+	report_add(report, "pin_imports", points);
+}
+
+static void draw(const struct report *report, const struct results *results)
+{
+	double y[2 * CLIENTS][LOADS];
+	struct plot_line lines[2 * CLIENTS];
+	char labels[2 * CLIENTS][64];
+	const struct plot plot = {
+		.title = "Work done when the clients need more than VRAM",
+		.subtitle =
+			"chunks of imported VRAM in random order; bound: what memcpy() bandwidth allows",
+		.x_label = "working sets of all clients / VRAM",
+		.y_label = "units of 1 MiB per second",
+		.lines = lines,
+		.num_lines = ARRAY_SIZE(lines),
+	};
+
+	for (size_t c = 0; c < CLIENTS; c++) {
+		for (size_t bound = 0; bound < 2; bound++) {
+			size_t i = 2 * c + bound;
+
+			snprintf(labels[i], sizeof(labels[i]), "%u client%s%s", clients_of[c],
+				 c ? "s" : "", bound ? ", bound" : "");
+			for (size_t l = 0; l < LOADS; l++)
+				y[i][l] = samples_median(bound ? &results->bound[c][l]
+							       : &results->units_per_s[c][l]);
+			lines[i] = (struct plot_line){
+				.label = labels[i],
+				.x = loads,
+				.y = y[i],
+				.count = LOADS,
+				.dashed = bound,
+			};
+		}
+	}
+	plot_lines(report, &plot);
+}
+
+int main(int argc, char **argv)
+{
+	static struct trial trials[2][CLIENTS][LOADS];
+	static struct results results;
+	struct report report;
+	struct shared *shared;
+
+	report_begin(&report, "oversubscribe", argc, argv);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	if (shared == MAP_FAILED)
+		die("no shared memory: %s", strerror(errno));
+	measure_evicting(shared, &results);
+	try_pinned(shared, false, trials[0]);
+	try_pinned(shared, true, trials[1]);
+	report_evicting(&report, &results);
+	report_pinned(&report, trials);
+	draw(&report, &results);
+	return report_finish(&report);
+}
