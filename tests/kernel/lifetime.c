@@ -406,6 +406,43 @@ static void descriptor_is_closed_during_import(void)
 	test_thread_join(thread);
 }
 
+static void *import_again_and_again(void *dmabuf)
+{
+	struct gpu gpu = gpu_open(1);
+	unsigned int round;
+
+	for (round = 0; round < 40; round++) {
+		struct drover_bo *import = bo_import(&gpu, *(int *)dmabuf);
+
+		check_ok(drover_vm_bind(gpu.vm, gpu.va, import, 0, SIZE, 0));
+		if (round % 4 == 0)
+			check_ok(gpu_check(&gpu, gpu.va, SIZE, 1, 1));
+		check_ok(drover_vm_unbind(gpu.vm, gpu.va, SIZE));
+		drover_bo_unref(import);
+	}
+	return NULL;
+}
+
+/* Many files of one device import the same dma-buf and give it up again, all at once. */
+static void many_files_import_the_same(void)
+{
+	struct gpu gpu = gpu_open(0);
+	struct client_bo bo = gpu_bo(&gpu, SIZE, VRAM | GTT);
+	pthread_t thread[6], evictor;
+	int fd = bo_export(bo.bo);
+	unsigned int i;
+
+	check_ok(gpu_fill(&gpu, bo.va, SIZE, 1, 1));
+	evictor = test_thread(keep_evicting, bo.bo);
+	for (i = 0; i < ARRAY_SIZE(thread); i++)
+		thread[i] = test_thread(import_again_and_again, &fd);
+	for (i = 0; i < ARRAY_SIZE(thread); i++)
+		test_thread_join(thread[i]);
+	stop = true;
+	test_thread_join(evictor);
+	check_ok(gpu_check(&gpu, bo.va, SIZE, 1, 1));
+}
+
 static void sync_file_outlives_everything(void)
 {
 	struct gpu gpu = gpu_open(0);
@@ -716,6 +753,7 @@ static const struct test tests[] = {
 	TEST(dmabuf_alone_keeps_the_memory),
 	TEST(descriptor_is_closed_before_and_after_import),
 	TEST(descriptor_is_closed_during_import),
+	TEST(many_files_import_the_same),
 	TEST(sync_file_outlives_everything),
 	TEST(every_ioctl_of_an_unplugged_device),
 	TEST(exporters_device_is_unbound),

@@ -100,10 +100,10 @@ static void pins_are_counted(void)
 	check_eq(fdinfo(&pins.exporter, "drover-pinned:", " KiB"), 0);
 }
 
-/* Two importers pin twice, but it's one piece of memory. */
+/* Two devices pin twice, but it's one piece of memory. */
 static void pinned_twice_is_charged_once(void)
 {
-	struct gpu exporter = gpu_open(0), one = gpu_open(1), two = gpu_open(1);
+	struct gpu exporter = gpu_open(0), one = gpu_open(1), two = gpu_open(2);
 	struct client_bo bo = gpu_bo(&exporter, MIB, VRAM | GTT);
 	struct client_bo first = import_bo(&one, bo.bo), second = import_bo(&two, bo.bo);
 

@@ -255,6 +255,27 @@ int receive_fd(int socket)
 
 /* ---- The runner ---- */
 
+/*
+ * With test hooks, what a BO leaves behind when it moves is overwritten at once,
+ * so that whoever still looks there is noticed.
+ */
+static void poison_old_places(void)
+{
+	unsigned int i, count = device_count();
+
+	for (i = 0; i < count; i++) {
+		struct drover_device *dev;
+		char path[128];
+		int error;
+
+		check_ok(drover_device_open(i, &dev));
+		debugfs_path(dev, "poison", path, sizeof(path));
+		error = write_file(path, "Y");
+		check(!error || error == -ENOENT, "%s: %s", path, strerror(-error));
+		drover_device_close(dev);
+	}
+}
+
 static bool is_clean(struct drover_device *dev, struct drm_drover_device_info *info)
 {
 	*info = device_info(dev);
@@ -314,6 +335,7 @@ static int run_in_child(void (*run)(void))
 		fail_msg("fork: %s", strerror(errno));
 	if (!child) {
 		setpgid(0, 0);
+		poison_old_places();
 		run();
 		_exit(EXIT_SUCCESS);
 	}
@@ -325,11 +347,15 @@ static void run_isolated(void **state)
 {
 	const struct test *test = *state;
 	char failure[sizeof(outcome->text)];
+	int64_t start = now_ns();
 	int status, clean;
 
 	status = run_in_child(test->run);
 	strcpy(failure, outcome->text);
 	clean = run_in_child(check_clean);
+	if (getenv("DROVER_TEST_TIMES"))
+		fprintf(stderr, "# %s: %lld ms\n", test->name,
+			(long long)(now_ns() - start) / 1000000);
 	if (status && status != EXIT_SKIPPED)
 		fail_msg("%s", failure);
 	if (clean)
