@@ -259,7 +259,7 @@ static int drover_bind_obtain(struct drover_vm *vm, struct drover_bind *bind)
 		}
 	}
 	bind->vm_bo = vm_bo;
-	return 0;
+	return drover_pair_publish_resv(pair);
 }
 
 static bool drover_va_continues(struct drm_gpuva *va, struct drover_bind *bind,

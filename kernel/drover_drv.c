@@ -10,6 +10,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
+#include <linux/rhashtable.h>
 #include <linux/slab.h>
 
 #include <drm/drm_drv.h>
@@ -341,6 +342,7 @@ static int drover_check_dma(struct device *dev)
 
 static void drover_device_gone(struct drm_device *drm, void *unused)
 {
+	rhashtable_destroy(&to_drover(drm)->imports);
 	mutex_destroy(&to_drover(drm)->objects_lock);
 	if (atomic_dec_and_test(&drover_devices_alive))
 		wake_up(&drover_devices_gone);
@@ -391,6 +393,9 @@ static int drover_init(struct drover_device *drover, u32 index)
 	int ret;
 
 	drover_init_fields(drover, index);
+	ret = rhashtable_init(&drover->imports, &drover_import_params);
+	if (ret)
+		return ret;
 	atomic_inc(&drover_devices_alive);
 	ret = drmm_add_action_or_reset(drm, drover_device_gone, NULL);
 	if (ret)

@@ -14,6 +14,7 @@
 #include <linux/kref.h>
 #include <linux/llist.h>
 #include <linux/mutex.h>
+#include <linux/rhashtable-types.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -61,9 +62,11 @@ struct sg_table;
 #define DROVER_MAX_CLIENT_VMS	256
 #define DROVER_MAX_DEVICE_VMS	1024
 
+/* How often a resume looks again for what others wanted in the meantime. */
+#define DROVER_RESUME_PASSES	64
+
 /* Longest SPIN that a command may ask for; longer than any time-out. */
 #define DROVER_MAX_SPIN_US	60000000ULL
-/* In a long-running VM nothing is preempted but between two commands. */
 #define DROVER_MAX_LONGRUN_SPIN_US	100000ULL
 
 /**
@@ -112,7 +115,7 @@ struct drover_device {
 	struct workqueue_struct *timeout_wq;
 	/** @gate_wq: closes gates */
 	struct workqueue_struct *gate_wq;
-	/** @objects_lock: protects @objects, @clients and @vms */
+	/** @objects_lock: protects @objects, @imports, @clients and @vms */
 	struct mutex objects_lock;
 	/** @objects: all BOs and imports (struct drover_object.link) */
 	struct list_head objects;
@@ -122,6 +125,8 @@ struct drover_device {
 	wait_queue_head_t attachments_gone;
 	/** @num_vms: VMs that aren't freed yet */
 	atomic_t num_vms;
+	/** @imports: attached imports by their dma-buf; under @objects_lock */
+	struct rhashtable imports;
 	/** @clients: open files (struct drover_client.link) */
 	struct list_head clients;
 	/** @vms: VMs that aren't closed (struct drover_vm.link) */
@@ -238,6 +243,10 @@ struct drover_import {
 	struct drover_object object;
 	/** @dma_buf: held for as long as its reservation object is in use here */
 	struct dma_buf *dma_buf;
+	/** @node: in drover_device.imports, if @hashed */
+	struct rhash_head node;
+	/** @hashed: further imports of the dma-buf find this one; under objects_lock */
+	bool hashed;
 	/** @attach: NULL after the device was unplugged */
 	struct dma_buf_attachment *attach;
 	/** @sgt: the present mapping, or NULL; under the reservation lock */
@@ -282,6 +291,10 @@ struct drover_pair {
 	struct drm_gpuvm_bo base;
 	/** @link: in drover_vm.unarmed */
 	struct list_head link;
+	/** @resv: the BO's reservation object, if not the VM's; never changes */
+	struct dma_resv *resv;
+	/** @resv_node: in drover_vm.resvs, if @resv */
+	struct rhash_head resv_node;
 	/** @fence: its armed working-set fence, with a reference; or NULL */
 	struct drover_working_set_fence *fence;
 	/** @spare: the next one, not initialised; under the BO's reservation lock */
@@ -322,6 +335,8 @@ struct drover_engine {
  * struct drover_longrun - a long-running VM's jobs; under the gate
  */
 struct drover_longrun {
+	/** @commands: commands finished; not under the gate */
+	atomic64_t commands;
 	/** @jobs: to be run one after the other */
 	struct list_head jobs;
 	/** @restore_work: resumes the VM when it was suspended with jobs left */
@@ -336,7 +351,7 @@ struct drover_longrun {
 	bool open;
 	/** @running: the engine is in a turn; read without the gate */
 	bool running;
-	/** @preempt: the engine must stop at the next command; read without the gate */
+	/** @preempt: the engine must stop at the next page; read without the gate */
 	bool preempt;
 	/** @go: there is something to do; read without the gate */
 	bool go;
@@ -362,8 +377,6 @@ struct drover_vm_stats {
 	u64 spurious_suspends;
 	/** @preemptions: times a long-running job was stopped */
 	u64 preemptions;
-	/** @commands: commands that a long-running VM has finished */
-	u64 commands;
 	/** @resumes: times the gate was opened again */
 	u64 resumes;
 	/** @failed_checks: CHECK commands */
@@ -400,6 +413,8 @@ struct drover_vm {
 	 * fence is waited for under it.
 	 */
 	struct mutex gate;
+	/** @resvs: pairs by foreign reservation object; under the reservation lock */
+	struct rhashtable resvs;
 	/** @unarmed: pairs that must be armed before the next job */
 	struct list_head unarmed;
 	/** @gate_flags: DROVER_GATE_CLOSING, set without any lock */
@@ -487,6 +502,10 @@ struct drover_job {
 	struct drover_vm *vm;
 	/** @fence: what was published: our own, not the scheduler's */
 	struct dma_fence *fence;
+	/** @worked: nanoseconds that the engine has worked on it; written by the engine */
+	u64 worked;
+	/** @step: when the engine counted that last */
+	u64 step;
 	/** @timed_out: it took too long, which is why the VM is lost */
 	bool timed_out;
 	/** @commands: what to do */
@@ -495,6 +514,8 @@ struct drover_job {
 	u32 num_commands;
 	/** @next: long-running: the next command */
 	u32 next;
+	/** @offset: long-running: how much of that is done, in bytes or microseconds */
+	u64 offset;
 	/** @loops: long-running: how often it went back to the start */
 	u64 loops;
 	/** @link: in drover_longrun.jobs */
@@ -598,9 +619,15 @@ void drover_vm_suspend_work(struct work_struct *work);
 bool drover_object_invalidate(struct drm_gem_object *gem, bool by_exporter);
 void drover_object_unmap(struct drm_gem_object *gem);
 int drover_object_drain(struct drm_gem_object *gem, bool interruptible);
+void drover_vm_lose_locked(struct drover_vm *vm, int reason);
 void drover_vm_lose(struct drover_vm *vm, int reason);
 int drover_vm_usable(struct drover_vm *vm);
 int drover_vm_drain(struct drover_vm *vm, bool interruptible);
+bool drover_vm_is_drained(struct drover_vm *vm);
+struct dma_fence *drover_object_busy(struct drm_gem_object *gem);
+int drover_pair_publish_resv(struct drover_pair *pair);
+int drover_gate_init(struct drover_vm *vm);
+void drover_gate_forget(struct drover_vm *vm, struct dma_resv *resv);
 
 /* drover_exec.c */
 int drover_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
@@ -631,6 +658,7 @@ void drover_longrun_opened(struct drover_vm *vm);
 void drover_longrun_restore(struct drover_vm *vm);
 
 /* drover_prime.c */
+extern const struct rhashtable_params drover_import_params;
 struct dma_buf *drover_gem_export(struct drm_gem_object *gem, int flags);
 struct drm_gem_object *drover_gem_import(struct drm_device *drm, struct dma_buf *dma_buf);
 int drover_import_validate(struct drover_import *import);

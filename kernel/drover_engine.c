@@ -16,7 +16,7 @@
  * One thread per VM, made with the VM, that runs one job at a time. It reaches
  * memory through the page table entries of the VM's pairs and through nothing
  * else, page by page, and looks before each page whether it has to stop: the
- * VM was lost. So a missing invalidation shows up as wrong
+ * VM was lost or, if it is a long-running one, is preempted. So a missing invalidation shows up as wrong
  * data or as a page fault.
  *
  * It holds no lock while it works. The tree of mappings changes only while
@@ -41,10 +41,9 @@ static int drover_engine_fault(struct drover_access *access)
 	struct drover_vm *vm = access->job->vm;
 
 	mutex_lock(&vm->gate);
-	if (!vm->lost) {
-		WRITE_ONCE(vm->lost, EFAULT);
+	if (!vm->lost)
 		vm->stats.fault_address = access->address;
-	}
+	drover_vm_lose_locked(vm, EFAULT);
 	mutex_unlock(&vm->gate);
 	return -EFAULT;
 }
@@ -94,6 +93,21 @@ static int drover_engine_translate(struct drover_access *access)
 	return 0;
 }
 
+/*
+ * A page takes microseconds. Longer than this, and the CPU was somewhere else,
+ * which isn't the job's fault: engines have no processor of their own.
+ */
+#define DROVER_MAX_STEP_NS	NSEC_PER_MSEC
+
+/* Counts the time that the engine has worked on a job, see drover_timedout_job(). */
+static void drover_engine_count(struct drover_job *job, u64 max_step)
+{
+	u64 now = ktime_get_ns();
+
+	WRITE_ONCE(job->worked, job->worked + min(now - job->step, max_step));
+	job->step = now;
+}
+
 static int drover_engine_check_stop(struct drover_job *job)
 {
 	struct drover_vm *vm = job->vm;
@@ -101,6 +115,9 @@ static int drover_engine_check_stop(struct drover_job *job)
 	/* Pairs with drover_vm_lose(): whose time-out it was is known by then. */
 	if (smp_load_acquire(&vm->lost))
 		return READ_ONCE(job->timed_out) ? -ETIME : -ECANCELED;
+	/* Preempted: goes on later from where it is. */
+	if (READ_ONCE(vm->longrun.preempt))
+		return -EAGAIN;
 	cond_resched();
 	return 0;
 }
@@ -162,18 +179,20 @@ static int drover_access_prepare(struct drover_access *access, u64 *bytes)
 
 static int drover_op_memory(struct drover_job *job, const struct drm_drover_command *command)
 {
-	struct drover_access dst = { .job = job, .address = command->dst, .write = true };
-	struct drover_access src = { .job = job, .address = command->src };
-	struct drover_access src2 = { .job = job, .address = command->src2 };
+	u64 done = job->offset;
+	struct drover_access dst = { .job = job, .address = command->dst + done, .write = true };
+	struct drover_access src = { .job = job, .address = command->src + done };
+	struct drover_access src2 = { .job = job, .address = command->src2 + done };
 	bool has_dst = command->opcode != DRM_DROVER_OP_CHECK;
 	bool has_src = command->opcode != DRM_DROVER_OP_FILL;
 	bool has_src2 = command->opcode == DRM_DROVER_OP_ADD;
-	u64 left = command->size, bytes;
-	u32 value = command->value;
+	u32 value = command->value + command->step * (u32)(done / sizeof(u32));
+	u64 bytes;
 	int ret;
 
-	while (left) {
-		bytes = left;
+	while (done < command->size) {
+		bytes = command->size - done;
+		drover_engine_count(job, DROVER_MAX_STEP_NS);
 		ret = drover_engine_check_stop(job);
 		if (!ret && has_dst)
 			ret = drover_access_prepare(&dst, &bytes);
@@ -184,27 +203,31 @@ static int drover_op_memory(struct drover_job *job, const struct drm_drover_comm
 		if (!ret)
 			ret = drover_op_piece(job, command, &dst, &src, &src2, value,
 					      bytes / sizeof(u32));
-		if (ret)
+		if (ret) {
+			job->offset = done;
 			return ret;
+		}
 
 		dst.address += bytes;
 		src.address += bytes;
 		src2.address += bytes;
 		value += command->step * (u32)(bytes / sizeof(u32));
-		left -= bytes;
+		done += bytes;
 	}
 	return 0;
 }
 
 static int drover_op_spin(struct drover_job *job, u64 duration_us)
 {
-	ktime_t end = ktime_add_us(ktime_get(), duration_us);
+	ktime_t start = ktime_get(), end = ktime_add_us(start, duration_us - job->offset);
 	int ret = 0;
 
 	while (!ret && ktime_before(ktime_get(), end)) {
 		usleep_range(50, 100);
+		drover_engine_count(job, U64_MAX);
 		ret = drover_engine_check_stop(job);
 	}
+	job->offset += ktime_us_delta(ktime_get(), start);
 	return ret;
 }
 
@@ -215,17 +238,20 @@ static int drover_op_spin(struct drover_job *job, u64 duration_us)
  *
  * Part of the fence signalling path.
  *
- * Return: 0, or a negative errno for the job's fence.
+ * Return: 0; -EAGAIN if it was preempted and has to be run again, which goes on
+ * from there; or a negative errno for the job's fence.
  */
 int drover_engine_run_command(struct drover_job *job, const struct drm_drover_command *command)
 {
 	int ret = drover_engine_check_stop(job);
 
-	if (ret)
-		return ret;
-	if (command->opcode == DRM_DROVER_OP_SPIN)
-		return drover_op_spin(job, command->size);
-	return drover_op_memory(job, command);
+	if (!ret && command->opcode == DRM_DROVER_OP_SPIN)
+		ret = drover_op_spin(job, command->size);
+	else if (!ret)
+		ret = drover_op_memory(job, command);
+	if (!ret)
+		job->offset = 0;
+	return ret;
 }
 
 static int drover_job_run_commands(struct drover_job *job)
@@ -293,6 +319,7 @@ static void drover_engine_run_job(struct drover_job *job)
 	bool cookie;
 	int ret;
 
+	job->step = ktime_to_ns(start);
 	cookie = dma_fence_begin_signalling();
 	ret = drover_job_run_commands(job);
 	if (ret)

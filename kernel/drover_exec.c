@@ -485,12 +485,14 @@ static int drover_submit_resume(void *data, bool evict_own)
 {
 	struct drover_submission *sub = data;
 	struct drm_exec exec;
-	int ret = 0;
+	int ret = 0, passes = 0;
 
 	drover_submit_init_exec(sub, &exec);
 	drm_exec_until_all_locked(&exec) {
 		ret = drover_submit_lock(sub, &exec);
 		drm_exec_retry_on_contention(&exec);
+		if (!ret && !sub->vm->is_longrun && !drover_vm_is_drained(sub->vm))
+			ret = -EINPROGRESS;
 		if (ret)
 			break;
 		do {
@@ -498,7 +500,9 @@ static int drover_submit_resume(void *data, bool evict_own)
 			drm_exec_retry_on_contention(&exec);
 			if (!ret)
 				ret = drover_submit_finish(sub, &exec, true);
-		} while (ret == -EAGAIN);
+		} while (ret == -EAGAIN && ++passes < DROVER_RESUME_PASSES);
+		if (ret == -EAGAIN)
+			ret = -ENOMEM;
 		if (ret)
 			break;
 	}
@@ -510,9 +514,16 @@ static int drover_submit_run(struct drover_submission *sub)
 {
 	int ret;
 
-	ret = drover_submit_fast(sub);
-	if (ret == -EAGAIN)
-		ret = drover_make_room(drover_submit_resume, sub);
+	do {
+		ret = drover_submit_fast(sub);
+		if (ret != -EAGAIN)
+			break;
+		/* The long wait comes before locks are taken that others want, too. */
+		ret = sub->vm->is_longrun ? 0 : drover_vm_drain(sub->vm, true);
+		if (!ret)
+			ret = drover_make_room(drover_submit_resume, sub);
+		/* Unless somebody else resumed and submitted in between. */
+	} while (ret == -EINPROGRESS);
 	return ret;
 }
 
@@ -623,9 +634,10 @@ int drover_submit_ioctl(struct drm_device *drm, void *data, struct drm_file *fil
 		goto out_free;
 
 	ret = wait_event_interruptible(sub.vm->jobs_wait, READ_ONCE(sub.vm->closed) ||
+				       READ_ONCE(sub.vm->lost) ||
 				       (has_place = drover_vm_take_place(sub.vm)));
 	if (!ret && !has_place)
-		ret = -ENOENT;
+		ret = READ_ONCE(sub.vm->closed) ? -ENOENT : -ECANCELED;
 	if (ret)
 		goto out_free;
 
@@ -651,7 +663,7 @@ static struct dma_fence *drover_run_job(struct drm_sched_job *base)
 }
 
 /*
- * A job that runs out of time loses its VM. The engine gives up at the next
+ * A job that runs out of time, the engine's time, loses its VM. The engine gives up at the next
  * page, so the rest of the queue ends at once.
  */
 static enum drm_gpu_sched_stat drover_timedout_job(struct drm_sched_job *base)
@@ -659,8 +671,12 @@ static enum drm_gpu_sched_stat drover_timedout_job(struct drm_sched_job *base)
 	struct drover_job *job = container_of(base, struct drover_job, base);
 	struct drover_vm *vm = job->vm;
 
-	/* Done at the last moment; the next job may be running already. */
-	if (dma_fence_is_signaled(job->fence))
+	/*
+	 * Done at the last moment, and the next job may be running already; or the
+	 * engine had too little of a busy processor.
+	 */
+	if (dma_fence_is_signaled(job->fence) ||
+	    READ_ONCE(job->worked) < DROVER_JOB_TIMEOUT_MS * NSEC_PER_MSEC)
 		return drover_sched_false_timeout(base);
 
 	drm_dbg(&vm->drover->drm, "vm %u of pid %d lost: a job took more than %d ms\n",
@@ -715,7 +731,6 @@ int drover_sched_start_vm(struct drover_vm *vm)
 	if (vm->is_longrun)
 		return drover_longrun_start(vm);
 
-	init_waitqueue_head(&vm->jobs_wait);
 	vm->fence_context = dma_fence_context_alloc(1);
 
 	vm->submit_wq = alloc_ordered_workqueue("drover-submit", WQ_MEM_RECLAIM);

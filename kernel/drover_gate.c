@@ -7,6 +7,7 @@
 #include <linux/dma-fence.h>
 #include <linux/dma-resv.h>
 #include <linux/module.h>
+#include <linux/rhashtable.h>
 #include <linux/slab.h>
 
 #include "drover_drv.h"
@@ -124,7 +125,10 @@ static bool drover_pair_needs_fence(struct drover_pair *pair)
 {
 	struct drover_vm *vm = to_drover_vm(pair->base.vm);
 
-	return !vm->drover->fence_mode_job && drm_gpuvm_is_extobj(&vm->base, pair->base.obj);
+	/* Long-running jobs have no fence that could take its place. */
+	if (vm->drover->fence_mode_job && !vm->is_longrun)
+		return false;
+	return drm_gpuvm_is_extobj(&vm->base, pair->base.obj);
 }
 
 /**
@@ -137,6 +141,37 @@ void drover_pair_init(struct drover_pair *pair)
 	/* One context per pair: fences of different BOs signal in any order. */
 	pair->fence_context = dma_fence_context_alloc(1);
 	pair->evicted = true;
+}
+
+static const struct rhashtable_params drover_resv_params = {
+	.key_len = sizeof_field(struct drover_pair, resv),
+	.key_offset = offsetof(struct drover_pair, resv),
+	.head_offset = offsetof(struct drover_pair, resv_node),
+	.automatic_shrinking = true,
+};
+
+/**
+ * drover_pair_publish_resv - claim a BO's reservation object for a new pair
+ * @pair: the pair; the reservation locks of its VM and its BO must be held
+ *
+ * Slots are reserved per reservation object, so there is one pair for each.
+ *
+ * Return: 0; -EOPNOTSUPP if the exporter of another BO in this VM uses the same
+ * one; or another negative errno.
+ */
+int drover_pair_publish_resv(struct drover_pair *pair)
+{
+	struct drover_vm *vm = to_drover_vm(pair->base.vm);
+	int ret;
+
+	if (pair->resv || !drm_gpuvm_is_extobj(&vm->base, pair->base.obj))
+		return 0;
+
+	pair->resv = pair->base.obj->resv;
+	ret = rhashtable_lookup_insert_fast(&vm->resvs, &pair->resv_node, drover_resv_params);
+	if (ret)
+		pair->resv = NULL;
+	return ret == -EEXIST ? -EOPNOTSUPP : ret;
 }
 
 /**
@@ -563,6 +598,8 @@ void drover_pair_remove(struct drover_pair *pair)
 		drover_pair_signal(pair);
 	mutex_unlock(&vm->gate);
 
+	if (pair->resv)
+		rhashtable_remove_fast(&vm->resvs, &pair->resv_node, drover_resv_params);
 	if (pair->fence_seqno) {
 		stub = dma_fence_get_stub();
 		dma_resv_replace_fences(pair->base.obj->resv, pair->fence_context, stub,
@@ -570,6 +607,38 @@ void drover_pair_remove(struct drover_pair *pair)
 		dma_fence_put(stub);
 	}
 	kfree(pair->spare);
+}
+
+/**
+ * drover_gate_init - prepare the gate of a new VM
+ * @vm: the VM
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int drover_gate_init(struct drover_vm *vm)
+{
+	mutex_init(&vm->gate);
+	INIT_LIST_HEAD(&vm->unarmed);
+	init_llist_head(&vm->wanted);
+	INIT_DELAYED_WORK(&vm->suspend_work, drover_vm_suspend_work);
+	vm->last_submit = jiffies;
+	return rhashtable_init(&vm->resvs, &drover_resv_params);
+}
+
+/**
+ * drover_gate_forget - take a long-running VM's own fence out of a copy of its
+ *	reservation object
+ * @vm: the VM
+ * @resv: the copy, locked: that of a private BO that is about to go
+ *
+ * TTM enables the fences of what it frees, which would suspend the VM.
+ */
+void drover_gate_forget(struct drover_vm *vm, struct dma_resv *resv)
+{
+	struct dma_fence *stub = dma_fence_get_stub();
+
+	dma_resv_replace_fences(resv, vm->fence_context, stub, DMA_RESV_USAGE_BOOKKEEP);
+	dma_fence_put(stub);
 }
 
 /**
@@ -593,21 +662,76 @@ void drover_gate_fini(struct drover_vm *vm)
 }
 
 /**
- * drover_vm_lose - let nothing run in a VM any more
- * @vm: the VM
+ * drover_vm_lose_locked - let nothing run in a VM any more
+ * @vm: the VM; its gate must be held
  * @reason: positive errno; the first one stays
  *
  * The engine looks before each access, so a lost VM's jobs touch no memory.
  * Jobs in flight end with -ECANCELED, but for the one that is the reason.
  */
+void drover_vm_lose_locked(struct drover_vm *vm, int reason)
+{
+	lockdep_assert_held(&vm->gate);
+
+	if (vm->lost)
+		return;
+	/* Pairs with drover_engine_check_stop(). */
+	smp_store_release(&vm->lost, reason);
+	wake_up_all(&vm->jobs_wait);
+}
+
+/**
+ * drover_vm_lose - drover_vm_lose_locked(), without the gate
+ * @vm: the VM
+ * @reason: positive errno
+ */
 void drover_vm_lose(struct drover_vm *vm, int reason)
 {
 	mutex_lock(&vm->gate);
-	if (!vm->lost) {
-		/* Pairs with drover_engine_check_stop(). */
-		smp_store_release(&vm->lost, reason);
-	}
+	drover_vm_lose_locked(vm, reason);
 	mutex_unlock(&vm->gate);
+}
+
+/**
+ * drover_vm_is_drained - are all jobs done?
+ * @vm: the VM
+ *
+ * Return: true also for a long-running VM, which can be preempted at any time.
+ */
+bool drover_vm_is_drained(struct drover_vm *vm)
+{
+	bool drained;
+
+	mutex_lock(&vm->gate);
+	drained = !vm->last_job || dma_fence_is_signaled(vm->last_job);
+	mutex_unlock(&vm->gate);
+	return drained;
+}
+
+/**
+ * drover_object_busy - what is there to wait for until no job uses a BO?
+ * @gem: the BO or import; its reservation lock must be held
+ *
+ * Return: a job's fence, with a reference; or NULL.
+ */
+struct dma_fence *drover_object_busy(struct drm_gem_object *gem)
+{
+	struct drm_gpuvm_bo *vm_bo;
+
+	dma_resv_assert_held(gem->resv);
+
+	drm_gem_for_each_gpuvm_bo(vm_bo, gem) {
+		struct drover_vm *vm = to_drover_vm(vm_bo->vm);
+		struct dma_fence *fence = NULL;
+
+		mutex_lock(&vm->gate);
+		if (vm->last_job && !dma_fence_is_signaled(vm->last_job))
+			fence = dma_fence_get(vm->last_job);
+		mutex_unlock(&vm->gate);
+		if (fence)
+			return fence;
+	}
+	return NULL;
 }
 
 /**

@@ -18,8 +18,8 @@
  *
  * The jobs of a long-running VM don't pass through the scheduler: the VM's
  * engine takes them from a list, one after the other, and a job may go on for
- * ever. So draining is done by preemption: at the next command boundary the
- * engine stops, and the job goes on from there later.
+ * ever. So draining is done by preemption: at the next page, or within a SPIN,
+ * the engine stops, and the job goes on from there later.
  *
  * Beside the pairs' working-set fences there is one for the VM's private BOs, in
  * the VM's own reservation object.
@@ -29,12 +29,12 @@
  * min_run_ms before the next request to suspend is honoured: two working sets
  * that don't fit together run in turns.
  *
- * &drover_vm.longrun is protected by the gate. Preemption is bounded: a command that
- * takes longer than a job may take elsewhere loses the VM.
+ * &drover_vm.longrun is protected by the gate. Should the engine not stop within
+ * the time that a job may take elsewhere, the VM is lost.
  */
 
 /* A restore that finds no memory is tried again; the last try gives up the VM. */
-#define DROVER_RESTORE_TRIES	100
+#define DROVER_RESTORE_TRIES	20
 #define DROVER_RESTORE_DELAY	msecs_to_jiffies(20)
 
 /* Whether the engine may take up work. */
@@ -72,22 +72,21 @@ static bool drover_longrun_advance(struct drover_job *job)
 /* Runs until it is preempted or done; returns whether it is done. */
 static bool drover_longrun_run(struct drover_vm *vm, struct drover_job *job)
 {
-	u64 commands = 0;
+	ktime_t start = ktime_get(), now;
 	bool done = !job->num_commands;
+	int ret = 0;
 
-	while (!done && !READ_ONCE(vm->longrun.preempt)) {
-		if (drover_engine_run_command(job, &job->commands[job->next])) {
-			done = true;
-			break;
+	while (!done && !ret) {
+		ret = drover_engine_run_command(job, &job->commands[job->next]);
+		if (!ret) {
+			atomic64_inc(&vm->longrun.commands);
+			done = !drover_longrun_advance(job);
 		}
-		commands++;
-		done = !drover_longrun_advance(job);
+		now = ktime_get();
+		atomic64_add(ktime_to_ns(ktime_sub(now, start)), &vm->client->busy_ns);
+		start = now;
 	}
-
-	mutex_lock(&vm->gate);
-	vm->stats.commands += commands;
-	mutex_unlock(&vm->gate);
-	return done;
+	return done || ret != -EAGAIN;
 }
 
 static void drover_longrun_end_turn(struct drover_vm *vm, struct drover_job *job, bool done)
@@ -99,8 +98,11 @@ static void drover_longrun_end_turn(struct drover_vm *vm, struct drover_job *job
 		vm->stats.completed++;
 	}
 	if (vm->longrun.preempt) {
+		vm->longrun.open = false;
 		vm->stats.preemptions++;
 		mod_delayed_work(vm->drover->gate_wq, &vm->suspend_work, 0);
+		/* Whoever asked may have given up waiting. */
+		drover_longrun_restore(vm);
 	}
 	drover_longrun_update(vm);
 	mutex_unlock(&vm->gate);
@@ -115,7 +117,6 @@ static void drover_longrun_free_job(struct drover_vm *vm, struct drover_job *job
 
 static void drover_longrun_turn(struct drover_vm *vm)
 {
-	ktime_t start = ktime_get();
 	struct drover_job *job = NULL;
 	bool cookie, done;
 
@@ -135,7 +136,6 @@ static void drover_longrun_turn(struct drover_vm *vm)
 		drover_longrun_end_turn(vm, job, done);
 	dma_fence_end_signalling(cookie);
 
-	atomic64_add(ktime_to_ns(ktime_sub(ktime_get(), start)), &vm->client->busy_ns);
 	if (done)
 		drover_longrun_free_job(vm, job);
 }
@@ -181,7 +181,8 @@ bool drover_longrun_check_drained(struct drover_vm *vm)
 
 	lockdep_assert_held(&vm->gate);
 
-	if (vm->longrun.open && !vm->closed && time_before(now, until)) {
+	if (vm->longrun.open && !list_empty(&vm->longrun.jobs) && !vm->closed &&
+	    time_before(now, until)) {
 		mod_delayed_work(vm->drover->gate_wq, &vm->suspend_work, until - now);
 		return false;
 	}
@@ -198,9 +199,9 @@ bool drover_longrun_check_drained(struct drover_vm *vm)
 	if (time_before(now, until)) {
 		mod_delayed_work(vm->drover->gate_wq, &vm->suspend_work, until - now);
 	} else if (!vm->lost) {
-		drm_dbg(&vm->drover->drm, "vm %u of pid %d lost: a command took more than %d ms\n",
+		drm_dbg(&vm->drover->drm, "vm %u of pid %d lost: not preempted within %d ms\n",
 			vm->id, vm->client->pid, DROVER_JOB_TIMEOUT_MS);
-		WRITE_ONCE(vm->lost, ETIME);
+		drover_vm_lose_locked(vm, ETIME);
 	}
 	return false;
 }
@@ -220,8 +221,10 @@ int drover_longrun_drain(struct drover_vm *vm, bool interruptible)
 	int ret = 0;
 
 	mutex_lock(&vm->gate);
-	WRITE_ONCE(vm->longrun.preempt, true);
-	vm->longrun.preempted = jiffies;
+	if (!vm->longrun.preempt) {
+		WRITE_ONCE(vm->longrun.preempt, true);
+		vm->longrun.preempted = jiffies;
+	}
 	mutex_unlock(&vm->gate);
 
 	/* No turn begins while preemption is asked for. */
@@ -249,6 +252,7 @@ void drover_longrun_opened(struct drover_vm *vm)
 
 	vm->longrun.open = true;
 	vm->longrun.opened = jiffies;
+	WRITE_ONCE(vm->last_submit, jiffies);
 	vm->longrun.tries = 0;
 	WRITE_ONCE(vm->longrun.preempt, false);
 	drover_longrun_update(vm);
@@ -280,7 +284,7 @@ static int drover_longrun_try_restore(void *data, bool evict_own)
 {
 	struct drover_vm *vm = data;
 	struct drm_exec exec;
-	int ret;
+	int ret, passes = 0;
 
 	drm_exec_init(&exec, DRM_EXEC_IGNORE_DUPLICATES, 0);
 	drm_exec_until_all_locked(&exec) {
@@ -295,7 +299,9 @@ static int drover_longrun_try_restore(void *data, bool evict_own)
 				ret = drover_exec_reserve(&exec);
 			if (!ret)
 				ret = drover_longrun_open_gate(vm);
-		} while (ret == -EAGAIN);
+		} while (ret == -EAGAIN && ++passes < DROVER_RESUME_PASSES);
+		if (ret == -EAGAIN)
+			ret = -ENOMEM;
 		if (ret)
 			break;
 	}
@@ -345,7 +351,6 @@ int drover_longrun_start(struct drover_vm *vm)
 {
 	INIT_LIST_HEAD(&vm->longrun.jobs);
 	INIT_DELAYED_WORK(&vm->longrun.restore_work, drover_longrun_restore_work);
-	init_waitqueue_head(&vm->jobs_wait);
 	vm->fence_context = dma_fence_context_alloc(1);
 	return drover_engine_start(&vm->engine, drover_longrun_thread, vm, vm->drover->index);
 }
@@ -358,7 +363,7 @@ void drover_longrun_stop(struct drover_vm *vm)
 {
 	struct drover_job *job, *next;
 
-	cancel_delayed_work_sync(&vm->longrun.restore_work);
+	disable_delayed_work_sync(&vm->longrun.restore_work);
 	drover_longrun_drain(vm, false);
 	drover_engine_stop(&vm->engine);
 	list_for_each_entry_safe(job, next, &vm->longrun.jobs, link) {

@@ -439,6 +439,18 @@ void drover_bo_vunmap(struct drm_gem_object *gem, struct iosys_map *map)
 	drover_bo_unpin(gem_to_drover_bo(gem));
 }
 
+/* The BO has a reservation object of its own by now, unless memory is short. */
+static void drover_release_notify(struct ttm_buffer_object *ttm)
+{
+	struct drover_vm *vm = to_drover_bo(ttm)->vm;
+	struct dma_resv *resv = &ttm->base._resv;
+
+	if (vm && vm->is_longrun && ttm->base.resv == resv && dma_resv_trylock(resv)) {
+		drover_gate_forget(vm, resv);
+		dma_resv_unlock(resv);
+	}
+}
+
 static bool drover_eviction_valuable(struct ttm_buffer_object *bo,
 				     const struct ttm_place *place)
 {
@@ -466,4 +478,5 @@ const struct ttm_device_funcs drover_ttm_funcs = {
 	.io_mem_reserve = drover_io_mem_reserve,
 	.io_mem_pfn = drover_io_mem_pfn,
 	.access_memory = drover_access_memory,
+	.release_notify = drover_release_notify,
 };

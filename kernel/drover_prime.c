@@ -6,6 +6,7 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/module.h>
+#include <linux/rhashtable.h>
 #include <linux/slab.h>
 
 #include <drm/drm_drv.h>
@@ -30,7 +31,7 @@ MODULE_INFO(import_ns, "DMA_BUF");
  * share. Attaching and detaching take it themselves.
  *
  * An import holds its dma-buf for as long as it lives, since it uses the
- * dma-buf's reservation object.
+ * dma-buf's reservation object. A device has one import of a dma-buf at most.
  */
 
 static void drover_import_invalidate(struct dma_buf_attachment *attach);
@@ -250,8 +251,16 @@ static int drover_import_unmap_stale(struct drover_import *import, bool interrup
 static void drover_import_unmap_work(struct work_struct *work)
 {
 	struct drover_import *import = container_of(work, struct drover_import, unmap_work);
+	struct dma_fence *busy;
 
+	/* The exporter wants the lock, too, so it isn't held while jobs run. */
 	dma_resv_lock(import->gem.resv, NULL);
+	while (import->stale && (busy = drover_object_busy(&import->gem))) {
+		dma_resv_unlock(import->gem.resv);
+		dma_fence_wait(busy, false);
+		dma_fence_put(busy);
+		dma_resv_lock(import->gem.resv, NULL);
+	}
 	drover_import_unmap_stale(import, false);
 	dma_resv_unlock(import->gem.resv);
 }
@@ -308,14 +317,14 @@ static int drover_import_map(struct drover_import *import)
  * drover_import_validate - map an import where its exporter has it now
  * @import: the import; its reservation lock must be held
  *
- * Waits until the exporter's moves are done.
+ * The exporter's moves may still be under way: wait for the KERNEL fences.
  *
  * Return: 0 or a negative errno, the exporter's included; -ENODEV if either
  * device is gone.
  */
 int drover_import_validate(struct drover_import *import)
 {
-	long ret;
+	int ret;
 
 	dma_resv_assert_held(import->gem.resv);
 
@@ -325,15 +334,62 @@ int drover_import_validate(struct drover_import *import)
 	ret = drover_import_unmap_stale(import, true);
 	if (ret)
 		return ret;
-	if (!import->sgt) {
-		ret = drover_import_map(import);
-		if (ret)
-			return ret;
-	}
+	return import->sgt ? 0 : drover_import_map(import);
+}
 
-	ret = dma_resv_wait_timeout(import->gem.resv, DMA_RESV_USAGE_KERNEL, true,
-				    MAX_SCHEDULE_TIMEOUT);
-	return ret < 0 ? ret : 0;
+const struct rhashtable_params drover_import_params = {
+	.key_len = sizeof_field(struct drover_import, dma_buf),
+	.key_offset = offsetof(struct drover_import, dma_buf),
+	.head_offset = offsetof(struct drover_import, node),
+	.automatic_shrinking = true,
+};
+
+static void drover_import_unhash_locked(struct drover_device *drover,
+					struct drover_import *import)
+{
+	if (import->hashed)
+		rhashtable_remove_fast(&drover->imports, &import->node, drover_import_params);
+	import->hashed = false;
+}
+
+static void drover_import_unhash(struct drover_import *import)
+{
+	struct drover_device *drover = to_drover(import->gem.dev);
+
+	mutex_lock(&drover->objects_lock);
+	drover_import_unhash_locked(drover, import);
+	mutex_unlock(&drover->objects_lock);
+}
+
+static int drover_import_hash(struct drover_device *drover, struct drover_import *import)
+{
+	int ret;
+
+	mutex_lock(&drover->objects_lock);
+	ret = rhashtable_insert_fast(&drover->imports, &import->node, drover_import_params);
+	import->hashed = !ret;
+	mutex_unlock(&drover->objects_lock);
+	return ret;
+}
+
+/*
+ * The import that the device has of a dma-buf already, with a reference. The core
+ * finds it by itself only while the same file has a handle of it.
+ */
+static struct drover_import *drover_import_find(struct drover_device *drover,
+						struct dma_buf *dma_buf)
+{
+	struct drover_import *import;
+
+	mutex_lock(&drover->objects_lock);
+	import = rhashtable_lookup_fast(&drover->imports, &dma_buf, drover_import_params);
+	if (import && !kref_get_unless_zero(&import->gem.refcount)) {
+		/* On its way out; makes room for a new one. */
+		drover_import_unhash_locked(drover, import);
+		import = NULL;
+	}
+	mutex_unlock(&drover->objects_lock);
+	return import;
 }
 
 static void drover_import_detach(struct drover_import *import)
@@ -364,6 +420,7 @@ static void drover_import_free(struct drm_gem_object *gem)
 		drover_import_detach(import);
 	/* Queued by invalidation alone, which has come to an end. */
 	cancel_work_sync(&import->unmap_work);
+	drover_import_unhash(import);
 	drover_object_fini(to_drover(gem->dev), &import->object);
 	drm_gem_object_release(gem);
 	dma_buf_put(import->dma_buf);
@@ -428,6 +485,9 @@ static int drover_import_attach(struct drover_device *drover, struct drover_impo
 	import->gem.import_attach = attach;
 	atomic_inc(&drover->attachments);
 	drover_object_add(drover, &import->object);
+	ret = drover_import_hash(drover, import);
+	if (ret)
+		return ret;
 	if (!drover->pin_imports)
 		return 0;
 
@@ -463,6 +523,10 @@ struct drm_gem_object *drover_gem_import(struct drm_device *drm, struct dma_buf 
 	}
 	if (!dma_buf->size || !PAGE_ALIGNED(dma_buf->size) || dma_buf->size > DROVER_VA_END)
 		return ERR_PTR(-EINVAL);
+
+	import = drover_import_find(to_drover(drm), dma_buf);
+	if (import)
+		return &import->gem;
 
 	import = drover_import_alloc(to_drover(drm), dma_buf);
 	if (!import)

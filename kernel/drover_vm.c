@@ -3,6 +3,8 @@
  * Address spaces: create, destroy, describe, make resident.
  */
 
+#include <linux/dma-resv.h>
+#include <linux/rhashtable.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -24,25 +26,27 @@ static int drover_vm_validate_pair(struct drover_vm *vm, struct drover_pair *pai
 				   struct ttm_operation_ctx *ctx)
 {
 	struct drm_gem_object *gem = pair->base.obj;
-	struct drover_bo *bo;
-	int ret;
+	long ret;
 
 	dma_resv_assert_held(gem->resv);
 
-	if (drover_is_import(gem)) {
+	if (drover_is_import(gem))
 		ret = drover_import_validate(to_drover_import(gem));
-		if (ret)
-			return ret;
+	else
+		ret = drover_bo_validate(gem_to_drover_bo(gem), ctx, !ctx->allow_res_evict);
+	if (ret)
+		return ret;
+
+	/* Moves that are under way. Later jobs don't look at the BO any more. */
+	ret = dma_resv_wait_timeout(gem->resv, DMA_RESV_USAGE_KERNEL, true,
+				    MAX_SCHEDULE_TIMEOUT);
+	if (ret < 0)
+		return ret;
+
+	if (drover_is_import(gem))
 		drover_sg_write_ptes(to_drover_import(gem)->sgt, pair->ptes);
-	} else {
-		bo = gem_to_drover_bo(gem);
-		ret = drover_bo_validate(bo, ctx, !ctx->allow_res_evict);
-		if (ret)
-			return ret;
-		if (bo->vm)
-			bo->validated = vm->resumes;
-		drover_bo_write_ptes(bo, pair->ptes);
-	}
+	else
+		drover_bo_write_ptes(gem_to_drover_bo(gem), pair->ptes);
 	drover_pair_validated(pair);
 	return 0;
 }
@@ -61,6 +65,24 @@ static struct drover_pair *drover_vm_next_unarmed(struct drover_vm *vm, struct d
 	return next == &vm->unarmed ? NULL : list_entry(next, struct drover_pair, link);
 }
 
+static void drover_pair_spare(struct drover_vm *vm, struct drover_pair *pair)
+{
+	struct drm_gem_object *gem = pair->base.obj;
+
+	if (drover_is_bo(gem) && gem_to_drover_bo(gem)->vm)
+		gem_to_drover_bo(gem)->validated = vm->resumes;
+}
+
+/* What was validated by an earlier pass stays, too. */
+static void drover_vm_spare_validated(struct drover_vm *vm)
+{
+	struct drover_pair *pair = NULL;
+
+	while ((pair = drover_vm_next_unarmed(vm, pair)))
+		if (!pair->evicted)
+			drover_pair_spare(vm, pair);
+}
+
 static int drover_vm_prepare_unarmed(struct drover_vm *vm, struct drm_exec *exec,
 				     struct ttm_operation_ctx *ctx)
 {
@@ -71,8 +93,10 @@ static int drover_vm_prepare_unarmed(struct drover_vm *vm, struct drm_exec *exec
 		ret = drm_exec_lock_obj(exec, pair->base.obj);
 		if (!ret && pair->evicted)
 			ret = drover_vm_validate_pair(vm, pair, ctx);
-		if (!ret)
+		if (!ret) {
+			drover_pair_spare(vm, pair);
 			ret = drover_pair_prepare(pair);
+		}
 		if (ret)
 			return ret;
 		pair->ready = vm->resumes;
@@ -115,6 +139,7 @@ int drover_vm_validate(struct drover_vm *vm, struct drm_exec *exec, bool evict_o
 
 	vm->resumes++;
 	vm->resuming = true;
+	drover_vm_spare_validated(vm);
 	ret = drover_vm_prepare_unarmed(vm, exec, &ctx);
 	vm->resuming = false;
 	return ret ? ret : drover_gate_prepare(vm);
@@ -160,6 +185,7 @@ void drover_vm_free(struct drm_gpuvm *gpuvm)
 	dma_fence_put(vm->last_job);
 	drover_client_put(vm->client);
 	atomic_dec(&vm->drover->num_vms);
+	rhashtable_destroy(&vm->resvs);
 	mutex_destroy(&vm->gate);
 	mutex_destroy(&vm->bind_lock);
 	kfree(vm);
@@ -176,19 +202,23 @@ static struct drover_vm *drover_vm_create(struct drover_device *drover,
 	if (!vm)
 		return ERR_PTR(-ENOMEM);
 
+	vm->drover = drover;
+	ret = drover_gate_init(vm);
+	if (ret) {
+		kfree(vm);
+		return ERR_PTR(ret);
+	}
+
 	r_obj = drm_gpuvm_resv_object_alloc(&drover->drm);
 	if (!r_obj) {
+		rhashtable_destroy(&vm->resvs);
 		kfree(vm);
 		return ERR_PTR(-ENOMEM);
 	}
 
-	vm->drover = drover;
 	vm->is_longrun = is_longrun;
 	mutex_init(&vm->bind_lock);
-	mutex_init(&vm->gate);
-	INIT_LIST_HEAD(&vm->unarmed);
-	init_llist_head(&vm->wanted);
-	INIT_DELAYED_WORK(&vm->suspend_work, drover_vm_suspend_work);
+	init_waitqueue_head(&vm->jobs_wait);
 	INIT_LIST_HEAD(&vm->link);
 	INIT_WORK(&vm->close_work, drover_vm_close_work);
 	ttm_lru_bulk_move_init(&vm->bulk);
@@ -306,7 +336,7 @@ static void drover_vm_count(struct drover_vm *vm, struct drm_drover_vm_info *inf
 	info->resumes = vm->stats.resumes;
 	info->suspends = vm->stats.suspends;
 	info->preemptions = vm->stats.preemptions;
-	info->commands = vm->stats.commands;
+	info->commands = atomic64_read(&vm->longrun.commands);
 	info->spurious_suspends = vm->stats.spurious_suspends;
 	info->failed_checks = vm->stats.failed_checks;
 	info->check_address = vm->stats.check_address;

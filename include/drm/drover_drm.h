@@ -126,7 +126,7 @@ struct drm_drover_device_info {
 	__u32 device_index;
 	/** @max_jobs: how many jobs of a VM may be in flight; SUBMIT waits for a place */
 	__u32 max_jobs;
-	/** @job_timeout_ms: a job running longer than this loses its VM */
+	/** @job_timeout_ms: a job on which the engine works longer than this loses its VM */
 	__u32 job_timeout_ms;
 	/** @max_commands: how many commands a submission may have */
 	__u32 max_commands;
@@ -292,7 +292,8 @@ struct drm_drover_bind {
  * take effect in their order and all together or, on any error, none. A mapping
  * that continues its neighbour (same BO, offset and flags) is merged with it.
  * Errors: -EPERM: private to another VM; -ECANCELED: the VM is lost;
- * -E2BIG: too many operations.
+ * -E2BIG: too many operations; -EOPNOTSUPP: the exporter uses one reservation
+ * object for this BO and for another one in the VM.
  */
 struct drm_drover_vm_bind {
 	/** @vm_id: number of the VM */
