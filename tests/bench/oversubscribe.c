@@ -8,8 +8,9 @@
  * at a time, each as likely as any other, so that no strategy that doesn't know the future finds more of them in VRAM than
  * fit: of W bytes, used through V bytes of VRAM, 1 - V / W have to be brought in, and as much has to go out.
  *
- * The bound is the time that the work takes when everything fits (measured with 0.5 × VRAM by as many clients) plus the
- * time of a memcpy() of the bytes that have to move (measured by as many clients at once); all in the same run.
+ * The bound is the time that the work takes when everything fits, plus the time of a memcpy() of the bytes that have to
+ * move. Both are measured by the same clients in turns with the work itself, a fraction of a second each, so that what else
+ * the machine does meanwhile hits all three: work that fits is the same on half of the VRAM of GPU 2, imported by GPU 3.
  *
  * With pin_imports=1 VRAM can't be pinned for a peer, so there, and in the run that it is compared with, BOs may also be in
  * GTT, which is as large as VRAM.
@@ -17,6 +18,7 @@
 #include "bench.h"
 
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,9 +38,9 @@
 #define CLIENTS     3
 #define MAX_CLIENTS 4
 #define REPS        5
-#define WARM_UP_NS  300000000ULL
-#define WINDOW_NS   800000000ULL
-#define COPY_NS     200000000ULL
+#define TURNS       8
+#define SLICE_NS    150000000ULL
+#define FITTING     (VRAM / 2)
 #define COPY_BYTES  (16 * MIB)
 
 static const double loads[LOADS] = {0.5, 1, 1.5, 2, 3};
@@ -53,16 +55,20 @@ struct chunk {
 	uint32_t value;
 };
 
+/* What clients do in turns. */
+enum slice { SLICE_WORK, SLICE_FITTING, SLICE_COPY, SLICES };
+
 /** struct outcome - of one client, written by it */
 struct outcome {
 	/** @error: of the set-up, or 0 */
 	int error;
 	/** @imported: bytes that could be imported */
 	uint64_t imported;
-	uint64_t units;
-	double units_per_s;
-	double copied_per_s;
-	/** @moved: bytes that the exporter copied, as this client saw it */
+	/** @rates: units, or bytes copied, per second */
+	double rates[SLICES][TURNS];
+	/** @units: in all slices of a kind together */
+	uint64_t units[SLICES];
+	/** @moved: bytes that the exporter copied meanwhile, as this client saw it */
 	uint64_t moved;
 };
 
@@ -75,49 +81,60 @@ struct shared {
 struct run {
 	struct shared *shared;
 	unsigned int clients;
-	unsigned int chunks;
+	/* bytes that each client works on */
+	uint64_t need;
 	uint32_t placements;
 	uint32_t seed;
+};
+
+/** struct set - the chunks of a client in one exporter's VRAM */
+struct set {
+	struct drover_device *exporter;
+	struct drover_device *importer;
+	struct chunk *chunks;
+	uint32_t count;
 };
 
 struct client {
 	const struct run *run;
 	struct outcome *outcome;
-	struct drover_device *exporter;
-	struct drover_device *importer;
-	struct chunk *chunks;
+	struct set sets[2];
+	uint8_t *copy_from;
+	uint8_t *copy_to;
 	uint64_t va;
 	uint32_t random;
 };
 
 struct results {
-	struct samples units_per_s[CLIENTS][LOADS];
-	struct samples copied_per_s[CLIENTS];
+	struct samples work[CLIENTS][LOADS];
+	struct samples bound[CLIENTS][LOADS];
+	struct samples of_bound[CLIENTS][LOADS];
 	struct samples moved_per_unit[CLIENTS][LOADS];
 	struct samples fairness[CLIENTS][LOADS];
-	struct samples of_bound[CLIENTS][LOADS];
-	struct samples bound[CLIENTS][LOADS];
+	struct samples fairness_fitting[CLIENTS][LOADS];
 };
 
 /* Where it ended, if it couldn't be set up. */
 struct trial {
-	double units_per_s;
+	/* work as a part of work that fits */
+	double of_fitting;
 	uint64_t imported;
 	int error;
 };
 
 /* ---- A client ---- */
 
-static int import_part(struct client *client, struct chunk *chunk, unsigned int part)
+static int import_part(struct client *client, struct set *set, struct chunk *chunk,
+		       unsigned int part)
 {
 	int fd, ret;
 
-	ret = drover_bo_create(client->exporter, PART, client->run->placements, 0, NULL,
+	ret = drover_bo_create(set->exporter, PART, client->run->placements, 0, NULL,
 			       &chunk->bos[part]);
 	if (ret)
 		return ret;
 	check(drover_bo_export(chunk->bos[part], &fd), "exporting a BO");
-	ret = drover_bo_import(client->importer, fd, &chunk->imports[part]);
+	ret = drover_bo_import(set->importer, fd, &chunk->imports[part]);
 	close(fd);
 	if (ret)
 		return ret;
@@ -125,19 +142,34 @@ static int import_part(struct client *client, struct chunk *chunk, unsigned int 
 			      PART, 0);
 }
 
-static int chunk_create(struct client *client, struct chunk *chunk)
+static int chunk_create(struct client *client, struct set *set, struct chunk *chunk,
+			uint64_t *imported)
 {
 	int ret;
 
-	chunk->queue = queue_create(client->importer);
+	chunk->queue = queue_create(set->importer);
 	check(drover_submission_create(chunk->queue.vm, &chunk->work), "creating a submission");
 	for (unsigned int part = 0; part < PARTS; part++) {
-		ret = import_part(client, chunk, part);
+		ret = import_part(client, set, chunk, part);
 		if (ret)
 			return ret;
-		client->outcome->imported += PART;
+		*imported += PART;
 	}
 	return 0;
+}
+
+static int set_create(struct client *client, struct set *set, unsigned int exporter, uint64_t need,
+		      uint64_t *imported)
+{
+	int ret = 0;
+
+	set->exporter = gpu_open(exporter);
+	set->importer = gpu_open(exporter + 1);
+	set->count = (uint32_t)(need / CHUNK);
+	set->chunks = xcalloc(set->count, sizeof(*set->chunks));
+	for (uint32_t i = 0; i < set->count && !ret; i++)
+		ret = chunk_create(client, set, &set->chunks[i], imported);
+	return ret;
 }
 
 static void chunk_use(struct client *client, struct chunk *chunk)
@@ -156,46 +188,44 @@ static void chunk_use(struct client *client, struct chunk *chunk)
 	submit_and_wait(work, chunk->queue.sync);
 }
 
-static struct chunk *random_chunk(struct client *client)
+static struct chunk *random_chunk(struct client *client, struct set *set)
 {
 	client->random ^= client->random << 13;
 	client->random ^= client->random >> 17;
 	client->random ^= client->random << 5;
-	return &client->chunks[client->random % client->run->chunks];
+	return &set->chunks[client->random % set->count];
 }
 
-static void work_for(struct client *client, uint64_t duration)
+static void copy_both_ways(struct client *client)
 {
-	uint64_t start = now_ns(), elapsed = 0, units = 0;
-
-	for (; elapsed < duration; units++) {
-		chunk_use(client, random_chunk(client));
-		elapsed = now_ns() - start;
-	}
-	client->outcome->units = units;
-	client->outcome->units_per_s = (double)units * 1e9 / (double)elapsed;
+	memcpy(client->copy_to, client->copy_from, COPY_BYTES);
+	/* as far as the compiler knows somebody looks */
+	__asm__ volatile("" : : "r"(client->copy_to) : "memory");
+	memcpy(client->copy_from, client->copy_to, COPY_BYTES);
+	__asm__ volatile("" : : "r"(client->copy_from) : "memory");
 }
 
-/* memcpy() by all clients at the same time */
-static void measure_copies(struct client *client)
+/* All clients do the same at the same time. Returns the rate per second. */
+static double do_slice(struct client *client, enum slice slice)
 {
-	uint8_t *a = xcalloc(COPY_BYTES, 1), *b = xcalloc(COPY_BYTES, 1);
-	uint64_t start, elapsed = 0, bytes = 0;
+	uint64_t start, elapsed = 0, units = 0;
 
-	memset(a, 1, COPY_BYTES);
-	memset(b, 2, COPY_BYTES);
 	pthread_barrier_wait(&client->run->shared->barrier);
-	start = now_ns();
-	for (; elapsed < COPY_NS; bytes += 2 * COPY_BYTES) {
-		memcpy(b, a, COPY_BYTES);
-		__asm__ volatile("" : : "r"(b) : "memory");
-		memcpy(a, b, COPY_BYTES);
-		__asm__ volatile("" : : "r"(a) : "memory");
+	for (start = now_ns(); elapsed < SLICE_NS; units++) {
+		if (slice == SLICE_COPY)
+			copy_both_ways(client);
+		else
+			chunk_use(client, random_chunk(client, &client->sets[slice]));
 		elapsed = now_ns() - start;
 	}
-	client->outcome->copied_per_s = (double)bytes * 1e9 / (double)elapsed;
-	free(a);
-	free(b);
+	client->outcome->units[slice] += units;
+	return (double)(slice == SLICE_COPY ? units * 2 * COPY_BYTES : units) * 1e9 /
+	       (double)elapsed;
+}
+
+static uint64_t bytes_moved(struct client *client)
+{
+	return gpu_info(client->sets[SLICE_WORK].exporter).bytes_moved;
 }
 
 static bool all_set_up(const struct run *run)
@@ -206,35 +236,52 @@ static bool all_set_up(const struct run *run)
 	return true;
 }
 
+static void client_set_up(struct client *client, const struct run *run)
+{
+	uint64_t fitting = 0;
+	int ret;
+
+	ret = set_create(client, &client->sets[SLICE_WORK], 0, run->need,
+			 &client->outcome->imported);
+	if (!ret)
+		ret = set_create(client, &client->sets[SLICE_FITTING], 2, FITTING / run->clients,
+				 &fitting);
+	client->outcome->error = ret;
+	client->copy_from = xcalloc(COPY_BYTES, 1);
+	client->copy_to = xcalloc(COPY_BYTES, 1);
+	memset(client->copy_from, 1, COPY_BYTES);
+	memset(client->copy_to, 2, COPY_BYTES);
+}
+
 /* Its end closes its files, which gives everything back. */
 static void client_main(const struct run *run, unsigned int index)
 {
 	struct client client = {
 		.run = run,
 		.outcome = &run->shared->outcomes[index],
+		.va = 16 * MIB,
 		.random = 2463534242U + run->seed * 40503U + index * 7919U,
 	};
-	pthread_barrier_t *barrier = &run->shared->barrier;
+	uint64_t moved;
 
-	client.exporter = gpu_open(0);
-	client.importer = gpu_open(1);
-	client.va = gpu_info(client.importer).va_start;
-	client.chunks = xcalloc(run->chunks, sizeof(*client.chunks));
-	for (unsigned int i = 0; i < run->chunks && !client.outcome->error; i++)
-		client.outcome->error = chunk_create(&client, &client.chunks[i]);
-	pthread_barrier_wait(barrier);
+	client_set_up(&client, run);
+	pthread_barrier_wait(&run->shared->barrier);
 	if (!all_set_up(run))
 		return;
 
-	for (unsigned int i = 0; i < run->chunks; i++)
-		chunk_use(&client, &client.chunks[i]);
-	work_for(&client, WARM_UP_NS);
-	pthread_barrier_wait(barrier);
-	client.outcome->moved = gpu_info(client.exporter).bytes_moved;
-	work_for(&client, WINDOW_NS);
-	client.outcome->moved = gpu_info(client.exporter).bytes_moved - client.outcome->moved;
-	pthread_barrier_wait(barrier);
-	measure_copies(&client);
+	for (unsigned int i = 0; i < 2; i++)
+		for (uint32_t j = 0; j < client.sets[i].count; j++)
+			chunk_use(&client, &client.sets[i].chunks[j]);
+	do_slice(&client, SLICE_WORK);
+	memset(client.outcome->units, 0, sizeof(client.outcome->units));
+	for (unsigned int turn = 0; turn < TURNS; turn++) {
+		moved = bytes_moved(&client);
+		for (enum slice slice = 0; slice < SLICES; slice++) {
+			client.outcome->rates[slice][turn] = do_slice(&client, slice);
+			if (slice == SLICE_WORK)
+				client.outcome->moved += bytes_moved(&client) - moved;
+		}
+	}
 }
 
 /* ---- A run ---- */
@@ -254,15 +301,15 @@ static void wait_for_clients(const struct run *run, const pid_t *pids)
 	}
 }
 
-static void wait_for_vram(void)
+static void wait_for_memory(unsigned int index)
 {
-	struct drover_device *dev = gpu_open(0);
+	struct drover_device *dev = gpu_open(index);
 	unsigned int waited = 0;
 
 	while ((gpu_info(dev).vram_used || gpu_info(dev).gtt_used) && waited++ < 2000)
 		sleep_ms(10);
 	if (gpu_info(dev).vram_used || gpu_info(dev).gtt_used)
-		die("memory of GPU 0 is still in use after its clients ended");
+		die("memory of GPU %u is still in use after its clients ended", index);
 	drover_device_close(dev);
 }
 
@@ -287,7 +334,8 @@ static void run_clients(const struct run *run)
 	}
 	wait_for_clients(run, pids);
 	pthread_barrier_destroy(&run->shared->barrier);
-	wait_for_vram();
+	wait_for_memory(0);
+	wait_for_memory(2);
 }
 
 static struct run run_make(struct shared *shared, size_t c, size_t l, uint32_t placements)
@@ -295,19 +343,20 @@ static struct run run_make(struct shared *shared, size_t c, size_t l, uint32_t p
 	struct run run = {
 		.shared = shared,
 		.clients = clients_of[c],
-		.chunks = (unsigned int)(loads[l] * (double)VRAM / (double)CHUNK) / clients_of[c],
+		.need = (uint64_t)(loads[l] * (double)VRAM) / clients_of[c],
 		.placements = placements,
 	};
 
 	return run;
 }
 
-static double units_per_s(const struct run *run)
+/* Of all clients in one turn. */
+static double rate_sum(const struct run *run, enum slice slice, unsigned int turn)
 {
 	double sum = 0;
 
 	for (unsigned int i = 0; i < run->clients; i++)
-		sum += run->shared->outcomes[i].units_per_s;
+		sum += run->shared->outcomes[i].rates[slice][turn];
 	return sum;
 }
 
@@ -317,53 +366,65 @@ static double moved_per_unit_at_least(double load)
 	return load > 1 ? 2 * (double)CHUNK * (1 - 1 / load) : 0;
 }
 
+static double fairness(const struct run *run, enum slice slice)
+{
+	double slowest = INFINITY, fastest = 0;
+
+	for (unsigned int i = 0; i < run->clients; i++) {
+		double units = (double)run->shared->outcomes[i].units[slice];
+
+		slowest = fmin(slowest, units);
+		fastest = fmax(fastest, units);
+	}
+	return slowest / fastest;
+}
+
+static void add_median(struct samples *medians, struct samples *samples)
+{
+	samples_add(medians, samples_median(samples));
+	samples_free(samples);
+}
+
+static void add_rates(struct results *results, const struct run *run, size_t c, size_t l)
+{
+	struct samples work = {0}, bound = {0}, of_bound = {0};
+
+	for (unsigned int turn = 0; turn < TURNS; turn++) {
+		double rate = rate_sum(run, SLICE_WORK, turn);
+		double best =
+			1 / (1 / rate_sum(run, SLICE_FITTING, turn) +
+			     moved_per_unit_at_least(loads[l]) / rate_sum(run, SLICE_COPY, turn));
+
+		samples_add(&work, rate);
+		samples_add(&bound, best);
+		samples_add(&of_bound, rate / best);
+	}
+	add_median(&results->work[c][l], &work);
+	add_median(&results->bound[c][l], &bound);
+	add_median(&results->of_bound[c][l], &of_bound);
+}
+
 static void add_run(struct results *results, const struct run *run, size_t c, size_t l)
 {
 	const struct outcome *outcomes = run->shared->outcomes;
-	double slowest = outcomes[0].units_per_s, fastest = slowest, copied = 0, units = 0;
+	double units = 0;
 
 	for (unsigned int i = 0; i < run->clients; i++) {
 		if (outcomes[i].error)
 			die("%u clients with %g × VRAM: %s after %llu MiB", run->clients, loads[l],
 			    strerror(-outcomes[i].error),
 			    (unsigned long long)(outcomes[i].imported / MIB));
-		slowest = outcomes[i].units_per_s < slowest ? outcomes[i].units_per_s : slowest;
-		fastest = outcomes[i].units_per_s > fastest ? outcomes[i].units_per_s : fastest;
-		copied += outcomes[i].copied_per_s;
-		units += (double)outcomes[i].units;
+		units += (double)outcomes[i].units[SLICE_WORK];
 	}
-	samples_add(&results->units_per_s[c][l], units_per_s(run));
-	samples_add(&results->copied_per_s[c], copied);
-	samples_add(&results->fairness[c][l], slowest / fastest);
+	add_rates(results, run, c, l);
+	samples_add(&results->fairness[c][l], fairness(run, SLICE_WORK));
+	samples_add(&results->fairness_fitting[c][l], fairness(run, SLICE_FITTING));
 	samples_add(&results->moved_per_unit[c][l], (double)outcomes[0].moved / units);
-}
-
-static double last(const struct samples *samples)
-{
-	return samples->values[samples->count - 1];
-}
-
-/* From this repetition's own work rate and copy bandwidth. */
-static void add_bounds(struct results *results, size_t c)
-{
-	struct samples copied = {
-		.values = results->copied_per_s[c].values + results->copied_per_s[c].count - LOADS,
-		.count = LOADS,
-	};
-	double work = 1 / last(&results->units_per_s[c][0]);
-
-	for (size_t l = 0; l < LOADS; l++) {
-		double bound =
-			1 / (work + moved_per_unit_at_least(loads[l]) / samples_median(&copied));
-
-		samples_add(&results->bound[c][l], bound);
-		samples_add(&results->of_bound[c][l], last(&results->units_per_s[c][l]) / bound);
-	}
 }
 
 static void measure_evicting(struct shared *shared, struct results *results)
 {
-	const char *const params[] = {"devices=2", "vram_mib=64", NULL};
+	const char *const params[] = {"devices=4", "vram_mib=64", NULL};
 
 	module_load(params);
 	for (unsigned int rep = 0; rep < REPS; rep++) {
@@ -376,10 +437,22 @@ static void measure_evicting(struct shared *shared, struct results *results)
 				run_clients(&run);
 				add_run(results, &run, c, l);
 			}
-			add_bounds(results, c);
 		}
 	}
 	module_unload();
+}
+
+static double of_fitting(const struct run *run)
+{
+	struct samples parts = {0};
+	double median;
+
+	for (unsigned int turn = 0; turn < TURNS; turn++)
+		samples_add(&parts,
+			    rate_sum(run, SLICE_WORK, turn) / rate_sum(run, SLICE_FITTING, turn));
+	median = samples_median(&parts);
+	samples_free(&parts);
+	return median;
 }
 
 /* Each once: either it fails or it doesn't. */
@@ -403,7 +476,8 @@ static void try_pinned(struct shared *shared, bool pin, struct trial trials[CLIE
 				if (shared->outcomes[i].error)
 					trial->error = shared->outcomes[i].error;
 			}
-			trial->units_per_s = trial->error ? 0 : units_per_s(&run);
+			if (!trial->error)
+				trial->of_fitting = of_fitting(&run);
 		}
 	}
 	module_unload();
@@ -421,9 +495,10 @@ static void add_raw(struct report *report, const struct results *results, size_t
 	char name[64];
 
 	snprintf(name, sizeof(name), "%u clients, %g", clients_of[c], loads[l]);
-	report_raw(report, "units_per_s", name, &results->units_per_s[c][l]);
+	report_raw(report, "units_per_s", name, &results->work[c][l]);
 	report_raw(report, "of_bound", name, &results->of_bound[c][l]);
 	report_raw(report, "fairness", name, &results->fairness[c][l]);
+	report_raw(report, "fairness_fitting", name, &results->fairness_fitting[c][l]);
 	report_raw(report, "moved_bytes_per_unit", name, &results->moved_per_unit[c][l]);
 }
 
@@ -433,8 +508,7 @@ static struct json_object *point_object(const struct results *results, size_t c,
 
 	json_object_object_add(point, "clients", json_object_new_int((int)clients_of[c]));
 	json_object_object_add(point, "working_set_of_vram", number(loads[l]));
-	json_object_object_add(point, "units_per_s",
-			       number(samples_median(&results->units_per_s[c][l])));
+	json_object_object_add(point, "units_per_s", number(samples_median(&results->work[c][l])));
 	json_object_object_add(point, "bound_units_per_s",
 			       number(samples_median(&results->bound[c][l])));
 	json_object_object_add(point, "of_bound", number(samples_median(&results->of_bound[c][l])));
@@ -443,6 +517,8 @@ static struct json_object *point_object(const struct results *results, size_t c,
 	json_object_object_add(point, "moved_bytes_per_unit_at_least",
 			       number(moved_per_unit_at_least(loads[l])));
 	json_object_object_add(point, "fairness", number(samples_median(&results->fairness[c][l])));
+	json_object_object_add(point, "fairness_fitting",
+			       number(samples_median(&results->fairness_fitting[c][l])));
 	return point;
 }
 
@@ -453,17 +529,18 @@ static void report_evicting(struct report *report, const struct results *results
 
 	printf("\nwork in MiB/s with imports evicted and remapped (median of %d repetitions)\n",
 	       REPS);
-	printf("  %7s %12s %10s %10s %10s %14s %10s\n", "clients", "need / VRAM", "work", "bound",
-	       "of bound", "moved / unit", "fairness");
+	printf("  %7s %12s %10s %10s %10s %14s %10s %16s\n", "clients", "need / VRAM", "work",
+	       "bound", "of bound", "moved / unit", "fairness", "fair. if it fits");
 	for (size_t c = 0; c < CLIENTS; c++) {
 		for (size_t l = 0; l < LOADS; l++) {
 			double part = samples_median(&results->of_bound[c][l]);
 			double fair = samples_median(&results->fairness[c][l]);
 
-			printf("  %7u %12g %10.0f %10.0f %10.2f %14.2f %10.2f\n", clients_of[c],
-			       loads[l], samples_median(&results->units_per_s[c][l]),
+			printf("  %7u %12g %10.0f %10.0f %10.2f %14.2f %10.2f %16.2f\n",
+			       clients_of[c], loads[l], samples_median(&results->work[c][l]),
 			       samples_median(&results->bound[c][l]), part,
-			       samples_median(&results->moved_per_unit[c][l]) / CHUNK, fair);
+			       samples_median(&results->moved_per_unit[c][l]) / CHUNK, fair,
+			       samples_median(&results->fairness_fitting[c][l]));
 			json_object_array_add(points, point_object(results, c, l));
 			add_raw(report, results, c, l);
 			of_bound = part < of_bound ? part : of_bound;
@@ -479,7 +556,7 @@ static void report_pinned(struct report *report, struct trial trials[2][CLIENTS]
 {
 	struct json_object *points = json_object_new_array();
 
-	printf("\nthe same with BOs that GTT may hold, too, 64 MiB: work in MiB/s\n");
+	printf("\nthe same with BOs that GTT may hold, too, 64 MiB: work, as a part of work that fits\n");
 	printf("  %7s %12s %10s   %s\n", "clients", "need / VRAM", "evicted", "pinned");
 	for (size_t c = 0; c < CLIENTS; c++) {
 		for (size_t l = 0; l < LOADS; l++) {
@@ -487,7 +564,7 @@ static void report_pinned(struct report *report, struct trial trials[2][CLIENTS]
 			struct json_object *point = json_object_new_object();
 			char text[128];
 
-			snprintf(text, sizeof(text), "%.0f", pinned->units_per_s);
+			snprintf(text, sizeof(text), "%.2f", pinned->of_fitting);
 			if (pinned->error)
 				snprintf(text, sizeof(text), "fails after %llu MiB: %s",
 					 (unsigned long long)(pinned->imported / MIB),
@@ -495,13 +572,13 @@ static void report_pinned(struct report *report, struct trial trials[2][CLIENTS]
 			if (evicted->error)
 				die("imports that aren't pinned fail, too: %s",
 				    strerror(-evicted->error));
-			printf("  %7u %12g %10.0f   %s\n", clients_of[c], loads[l],
-			       evicted->units_per_s, text);
+			printf("  %7u %12g %10.2f   %s\n", clients_of[c], loads[l],
+			       evicted->of_fitting, text);
 			json_object_object_add(point, "clients",
 					       json_object_new_int((int)clients_of[c]));
 			json_object_object_add(point, "working_set_of_vram", number(loads[l]));
-			json_object_object_add(point, "evicted_units_per_s",
-					       number(evicted->units_per_s));
+			json_object_object_add(point, "evicted_of_fitting",
+					       number(evicted->of_fitting));
 			json_object_object_add(point, "pinned", json_object_new_string(text));
 			json_object_array_add(points, point);
 		}
@@ -532,7 +609,7 @@ static void draw(const struct report *report, const struct results *results)
 				 c ? "s" : "", bound ? ", bound" : "");
 			for (size_t l = 0; l < LOADS; l++)
 				y[i][l] = samples_median(bound ? &results->bound[c][l]
-							       : &results->units_per_s[c][l]);
+							       : &results->work[c][l]);
 			lines[i] = (struct plot_line){
 				.label = labels[i],
 				.x = loads,
