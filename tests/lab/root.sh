@@ -6,12 +6,17 @@ ROOT_SUITE=trixie
 
 root_key() { declare -f make_root | key_of "$LAB/packages" "$LAB/root-hook" -; }
 
-# The package mirror that this machine uses, as apt knows it.
+known_mirror() {
+	# shellcheck disable=SC2016 # apt expands it
+	apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+		awk '$1 ~ /^[a-z]+$/ && $2 == "main" && $3 ~ /debian\/?$/ && !uri { uri = $3 } END { print uri }'
+}
+
+# The package mirror that this machine uses, as apt knows it (once it has read its lists).
 mirror() {
 	local uri
-	# shellcheck disable=SC2016 # apt expands it
-	uri=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
-		awk '$1 ~ /^[a-z]+$/ && $2 == "main" && $3 ~ /debian\/?$/ { print $3; exit }')
+	uri=$(known_mirror)
+	[ -n "$uri" ] || { apt-get update >&2; uri=$(known_mirror); }
 	[ -n "$uri" ] || die "apt on this machine knows no Debian mirror. Give it one in /etc/apt, run 'apt-get update', and try again."
 	printf '%s\n' "$uri"
 }
