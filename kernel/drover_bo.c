@@ -28,6 +28,28 @@
  * first pin comes and its last one goes.
  */
 
+/* Their size is an awkward one for the general caches. */
+static struct kmem_cache *drover_bo_cache;
+
+/**
+ * drover_bo_cache_init - prepare for BOs, when the module comes
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int drover_bo_cache_init(void)
+{
+	drover_bo_cache = KMEM_CACHE(drover_bo, 0);
+	return drover_bo_cache ? 0 : -ENOMEM;
+}
+
+/**
+ * drover_bo_cache_fini - undo drover_bo_cache_init(), when no BO is left
+ */
+void drover_bo_cache_fini(void)
+{
+	kmem_cache_destroy(drover_bo_cache);
+}
+
 /**
  * drover_object_init - prepare what BOs and imports have in common
  * @object: embedded in the BO or import
@@ -82,7 +104,7 @@ static void drover_bo_put_vm_work(struct work_struct *work)
 	struct drover_bo *bo = container_of(work, struct drover_bo, put_vm_work);
 
 	drm_gpuvm_put(&bo->vm->base);
-	kfree(bo);
+	kmem_cache_free(drover_bo_cache, bo);
 }
 
 static void drover_bo_destroy(struct ttm_buffer_object *ttm)
@@ -101,7 +123,7 @@ static void drover_bo_destroy(struct ttm_buffer_object *ttm)
 	if (bo->vm)
 		queue_work(drover_wq, &bo->put_vm_work);
 	else
-		kfree(bo);
+		kmem_cache_free(drover_bo_cache, bo);
 }
 
 static void drover_bo_free(struct drm_gem_object *gem)
@@ -353,7 +375,7 @@ static struct drover_bo *drover_bo_alloc(struct drover_device *drover,
 {
 	struct drover_bo *bo;
 
-	bo = kzalloc_obj(*bo);
+	bo = kmem_cache_zalloc(drover_bo_cache, GFP_KERNEL);
 	if (!bo)
 		return NULL;
 

@@ -612,9 +612,15 @@ static int __init drover_module_init(void)
 	if (ret)
 		return ret;
 
+	ret = drover_bo_cache_init();
+	if (ret)
+		return ret;
+
 	drover_wq = alloc_workqueue("drover", WQ_UNBOUND, 0);
-	if (!drover_wq)
-		return -ENOMEM;
+	if (!drover_wq) {
+		ret = -ENOMEM;
+		goto err_cache;
+	}
 
 	ret = platform_driver_register(&drover_platform_driver);
 	if (ret)
@@ -629,6 +635,8 @@ err_driver:
 	wait_event(drover_devices_gone, !atomic_read(&drover_devices_alive));
 err_wq:
 	destroy_workqueue(drover_wq);
+err_cache:
+	drover_bo_cache_fini();
 	return ret;
 }
 
@@ -642,6 +650,7 @@ static void __exit drover_module_exit(void)
 	platform_driver_unregister(&drover_platform_driver);
 	wait_event(drover_devices_gone, !atomic_read(&drover_devices_alive));
 	destroy_workqueue(drover_wq);
+	drover_bo_cache_fini();
 	rcu_barrier();
 }
 

@@ -536,6 +536,8 @@ void drover_object_init(struct drover_object *object, struct drm_gem_object *gem
 void drover_object_add(struct drover_device *drover, struct drover_object *object);
 void drover_object_fini(struct drover_device *drover, struct drover_object *object);
 struct drover_object *drover_object_of(struct drm_gem_object *gem);
+int drover_bo_cache_init(void);
+void drover_bo_cache_fini(void);
 bool drover_is_bo(struct drm_gem_object *gem);
 bool drover_is_import(struct drm_gem_object *gem);
 int drover_bo_validate(struct drover_bo *bo, struct ttm_operation_ctx *ctx, bool spare_hot);

@@ -15,9 +15,9 @@
  *
  * One thread per VM, made with the VM, that runs one job at a time. It reaches
  * memory through the page table entries of the VM's pairs and through nothing
- * else, page by page, and looks before each page whether it has to stop: the
- * VM was lost or, if it is a long-running one, is preempted. So a missing invalidation shows up as wrong
- * data or as a page fault.
+ * else, so a missing invalidation shows up as wrong data or as a page fault.
+ * Before each page it looks whether it has to stop: the VM was lost or, if it is
+ * a long-running one, is preempted.
  *
  * It holds no lock while it works. The tree of mappings changes only while
  * the VM is drained, and entries only while their pair isn't present.
