@@ -533,7 +533,7 @@ static void two_endless_vms_progress_equally(void)
 {
 	struct rival rivals[] = {rival_new(5 * MIB, false, 0), rival_new(5 * MIB, true, 100)};
 
-	rivals_take_turns(rivals, 2, 24);
+	rivals_take_turns(rivals, 2, 18);
 	check_patterns(rivals, 2);
 }
 
