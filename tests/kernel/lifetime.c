@@ -406,14 +406,20 @@ static void descriptor_is_closed_during_import(void)
 	test_thread_join(thread);
 }
 
+#define FILES	6
+
+static pthread_barrier_t together;
+
 static void *import_again_and_again(void *dmabuf)
 {
 	struct gpu gpu = gpu_open(1);
 	unsigned int round;
 
 	for (round = 0; round < 40; round++) {
-		struct drover_bo *import = bo_import(&gpu, *(int *)dmabuf);
+		struct drover_bo *import;
 
+		pthread_barrier_wait(&together);
+		import = bo_import(&gpu, *(int *)dmabuf);
 		check_ok(drover_vm_bind(gpu.vm, gpu.va, import, 0, SIZE, 0));
 		if (round % 4 == 0)
 			check_ok(gpu_check(&gpu, gpu.va, SIZE, 1, 1));
@@ -428,15 +434,16 @@ static void many_files_import_the_same(void)
 {
 	struct gpu gpu = gpu_open(0);
 	struct client_bo bo = gpu_bo(&gpu, SIZE, VRAM | GTT);
-	pthread_t thread[6], evictor;
+	pthread_t thread[FILES], evictor;
 	int fd = bo_export(bo.bo);
 	unsigned int i;
 
 	check_ok(gpu_fill(&gpu, bo.va, SIZE, 1, 1));
+	check_ok(-pthread_barrier_init(&together, NULL, FILES));
 	evictor = test_thread(keep_evicting, bo.bo);
-	for (i = 0; i < ARRAY_SIZE(thread); i++)
+	for (i = 0; i < FILES; i++)
 		thread[i] = test_thread(import_again_and_again, &fd);
-	for (i = 0; i < ARRAY_SIZE(thread); i++)
+	for (i = 0; i < FILES; i++)
 		test_thread_join(thread[i]);
 	stop = true;
 	test_thread_join(evictor);
