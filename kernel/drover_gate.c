@@ -282,10 +282,16 @@ static void drover_pair_signal(struct drover_pair *pair)
  */
 static void drover_vm_signal_wanted(struct drover_vm *vm)
 {
+	struct llist_node *wanted = llist_del_all(&vm->wanted);
 	struct drover_working_set_fence *fence, *next;
 	struct drover_pair *pair;
 
-	llist_for_each_entry_safe(fence, next, llist_del_all(&vm->wanted), wanted) {
+	if (wanted && !vm->suspended) {
+		vm->suspended = true;
+		vm->stats.suspends++;
+		trace_drover_suspend(vm->drover->index, vm->id);
+	}
+	llist_for_each_entry_safe(fence, next, wanted, wanted) {
 		pair = fence->pair;
 		if (pair) {
 			pair->present = false;
@@ -345,11 +351,6 @@ void drover_vm_suspend_work(struct work_struct *work)
 
 	mutex_lock(&vm->gate);
 	if (!llist_empty(&vm->wanted) && drover_vm_check_drained(vm)) {
-		if (!vm->suspended) {
-			vm->suspended = true;
-			vm->stats.suspends++;
-			trace_drover_suspend(vm->drover->index, vm->id);
-		}
 		drover_vm_signal_wanted(vm);
 		if (vm->is_longrun)
 			drover_longrun_restore(vm);
