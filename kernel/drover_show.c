@@ -15,9 +15,9 @@
 /**
  * DOC: fdinfo and debugfs
  *
- * fdinfo follows the DRM standard, so that gputop and nvtop work as they are: a
- * BO counts in total for the region that it prefers, and as resident in the one
- * where it is. What is pinned comes in a key of our own.
+ * fdinfo follows the DRM standard, so that gputop works as it is: a BO counts in
+ * total for the region that it prefers, and as resident in the one where it is.
+ * What is pinned comes in a key of our own.
  *
  * debugfs: gem, vms and client_stats list what there is (clients is the DRM
  * core's own). Numbers are snapshots; places and counters are read without the
