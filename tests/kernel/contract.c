@@ -616,6 +616,36 @@ static void no_fence_is_left_behind(void)
 	check_eq(vm_info(&gpu).suspends, 1);
 }
 
+/* Who lets go of a buffer stops nobody else who has it: neither an import nor the exporter's own VM. */
+static void leaving_stops_nobody(void)
+{
+	struct gpu stays = gpu_open(0), leaves = gpu_open(1), owner = gpu_open(1);
+	struct exporter exporter = exporter_new(0);
+	struct client_bo bo = import(&stays, exporter.dmabuf), other, own, imported;
+	int dmabuf;
+
+	other = import(&leaves, exporter.dmabuf);
+	own = gpu_bo(&owner, SIZE, VRAM | GTT);
+	dmabuf = bo_export(own.bo);
+	imported = import(&stays, dmabuf);
+	close(dmabuf);
+	check_ok(gpu_fill(&owner, own.va, SIZE, 5, 1));
+	check_ok(gpu_fill(&leaves, other.va, SIZE, 1, 1));
+	check_ok(gpu_check(&stays, bo.va, SIZE, 1, 1));
+	check_eq(exporter_state(&exporter).fences[BOOKKEEP_FENCES], 2);
+
+	drover_bo_unref(other.bo);
+	gpu_close(&leaves);
+	drover_bo_unref(own.bo);
+	gpu_close(&owner);
+	check(eventually(exporter_state(&exporter).maps == 1),
+	      "a closed import is mapped for ever");
+	check_ok(gpu_check(&stays, bo.va, SIZE, 1, 1));
+	check_ok(gpu_check(&stays, imported.va, SIZE, 5, 1));
+	check_eq(vm_info(&stays).suspends, 0);
+	check_eq(exporter_state(&exporter).fences[BOOKKEEP_FENCES], 1);
+}
+
 /* The buffer outlives its exporter's file and descriptor for as long as it is imported. */
 static void exporter_goes_first(void)
 {
@@ -901,6 +931,7 @@ static const struct test tests[] = {
 	TEST(fences_by_category),
 	TEST(submission_takes_no_shared_lock),
 	TEST(no_fence_is_left_behind),
+	TEST(leaving_stops_nobody),
 	TEST(exporter_goes_first),
 	TEST(pinned_where_the_core_pins),
 	TEST(importer_is_notified_and_waited_for),
