@@ -14,9 +14,9 @@
 
 #include <xf86drm.h>
 
-#define SIZE		(64 * KIB)
-#define NO_HANDLE	0x7fffffffu
-#define KERNEL_ADDRESS	0xffff888000001000ULL
+#define SIZE           (64 * KIB)
+#define NO_HANDLE      0x7fffffffu
+#define KERNEL_ADDRESS 0xffff888000001000ULL
 
 /* What a client has that may be named: everything here is valid. */
 struct env {
@@ -35,7 +35,7 @@ struct env {
 static struct env env_new(void)
 {
 	struct gpu other_client = gpu_open(0), other;
-	struct env env = { .gpu = gpu_open(0) };
+	struct env env = {.gpu = gpu_open(0)};
 	unsigned int i;
 
 	env.fd = drover_device_fd(env.gpu.dev);
@@ -98,9 +98,9 @@ struct bad_field {
 	int error;
 };
 
-#define BAD(type, field, value, error)                                                             \
-	{ #type "." #field " = " #value, offsetof(struct type, field),                             \
-	  sizeof(((struct type *)0)->field), (value), (error) }
+#define BAD(type, field, value, error)                                \
+	{#type "." #field " = " #value, offsetof(struct type, field), \
+	 sizeof(((struct type *)0)->field), (value), (error)}
 
 /* What is called, and which part of what it's called with the table is about. */
 struct target {
@@ -130,8 +130,8 @@ static void check_bad(struct target *target, const struct bad_field *bad, size_t
 		check(error == bad->error, "%s: %d (%s), expected %d (%s)", bad->what, error,
 		      strerror(-error), bad->error, strerror(-bad->error));
 		after = snapshot(target->env);
-		check(!memcmp(&before, &after, sizeof(before)), "%s: refused, but changed something",
-		      bad->what);
+		check(!memcmp(&before, &after, sizeof(before)),
+		      "%s: refused, but changed something", bad->what);
 		memcpy(target->part, part, target->part_size);
 		memcpy(target->argument, argument, _IOC_SIZE(target->request));
 	}
@@ -139,9 +139,12 @@ static void check_bad(struct target *target, const struct bad_field *bad, size_t
 	check_ok(gpu_check(&target->env->gpu, target->env->va, SIZE, 3, 1));
 }
 
-#define CHECK_BAD(env_, request_, argument_, part_, bad_)                                          \
-	check_bad(&(struct target){ .env = (env_), .request = (request_), .argument = (argument_), \
-				    .part = (part_), .part_size = sizeof(*(part_)) },              \
+#define CHECK_BAD(env_, request_, argument_, part_, bad_)          \
+	check_bad(&(struct target){.env = (env_),                  \
+				   .request = (request_),          \
+				   .argument = (argument_),        \
+				   .part = (part_),                \
+				   .part_size = sizeof(*(part_))}, \
 		  (bad_), ARRAY_SIZE(bad_))
 
 /* Argument pointers that lead nowhere, of every ioctl. */
@@ -156,16 +159,18 @@ static void bad_argument_pointers(void)
 	};
 	struct env env = env_new();
 	struct snapshot before = snapshot(&env), after;
-	void *pointers[] = { NULL, (void *)8, env.edge + PAGE, env.edge + PAGE - 4,
-			     (void *)KERNEL_ADDRESS, (void *)-1 };
+	void *pointers[] = {
+		NULL,      (void *)8, env.edge + PAGE, env.edge + PAGE - 4, (void *)KERNEL_ADDRESS,
+		(void *)-1};
 	size_t i, j;
 
 	for (i = 0; i < ARRAY_SIZE(requests); i++) {
 		for (j = 0; j < ARRAY_SIZE(pointers); j++) {
 			int error = raw_ioctl(env.fd, requests[i], pointers[j]);
 
-			check(error == -EFAULT, "ioctl %#lx with its argument at %p: %d, expected %d",
-			      requests[i], pointers[j], error, -EFAULT);
+			check(error == -EFAULT,
+			      "ioctl %#lx with its argument at %p: %d, expected %d", requests[i],
+			      pointers[j], error, -EFAULT);
 		}
 	}
 	after = snapshot(&env);
@@ -177,8 +182,8 @@ static void out_fields_are_ignored(void)
 {
 	struct env env = env_new();
 	struct drm_drover_device_info device, device_again;
-	struct drm_drover_bo_info bo = { .handle = env.handle }, bo_again;
-	struct drm_drover_vm_info vm = { .vm_id = env.vm }, vm_again;
+	struct drm_drover_bo_info bo = {.handle = env.handle}, bo_again;
+	struct drm_drover_vm_info vm = {.vm_id = env.vm}, vm_again;
 
 	memset(&device, 0, sizeof(device));
 	memset(&device_again, 0xff, sizeof(device_again));
@@ -189,7 +194,8 @@ static void out_fields_are_ignored(void)
 
 	check_ok(raw_ioctl(env.fd, DRM_IOCTL_DROVER_DEVICE_INFO, &device));
 	check_ok(raw_ioctl(env.fd, DRM_IOCTL_DROVER_DEVICE_INFO, &device_again));
-	check(!memcmp(&device, &device_again, sizeof(device)), "DEVICE_INFO depends on its out fields");
+	check(!memcmp(&device, &device_again, sizeof(device)),
+	      "DEVICE_INFO depends on its out fields");
 	check_ok(raw_ioctl(env.fd, DRM_IOCTL_DROVER_BO_INFO, &bo));
 	check_ok(raw_ioctl(env.fd, DRM_IOCTL_DROVER_BO_INFO, &bo_again));
 	check(!memcmp(&bo, &bo_again, sizeof(bo)), "BO_INFO depends on its out fields");
@@ -201,7 +207,7 @@ static void out_fields_are_ignored(void)
 static void bo_create_fields(void)
 {
 	struct env env = env_new();
-	struct drm_drover_bo_create create = { .size = SIZE, .placements = VRAM | GTT };
+	struct drm_drover_bo_create create = {.size = SIZE, .placements = VRAM | GTT};
 	const struct bad_field bad[] = {
 		BAD(drm_drover_bo_create, size, 0, -EINVAL),
 		BAD(drm_drover_bo_create, size, 1, -EINVAL),
@@ -242,7 +248,7 @@ static void bo_create_fields(void)
 static void bo_mmap_fields(void)
 {
 	struct env env = env_new();
-	struct drm_drover_bo_mmap arg = { .handle = env.handle };
+	struct drm_drover_bo_mmap arg = {.handle = env.handle};
 	const struct bad_field bad[] = {
 		BAD(drm_drover_bo_mmap, handle, 0, -ENOENT),
 		BAD(drm_drover_bo_mmap, handle, NO_HANDLE, -ENOENT),
@@ -259,7 +265,7 @@ static void bo_mmap_fields(void)
 static void bo_info_fields(void)
 {
 	struct env env = env_new();
-	struct drm_drover_bo_info arg = { .handle = env.handle };
+	struct drm_drover_bo_info arg = {.handle = env.handle};
 	const struct bad_field bad[] = {
 		BAD(drm_drover_bo_info, handle, 0, -ENOENT),
 		BAD(drm_drover_bo_info, handle, NO_HANDLE, -ENOENT),
@@ -273,9 +279,9 @@ static void bo_info_fields(void)
 static void vm_fields(void)
 {
 	struct env env = env_new();
-	struct drm_drover_vm_create create = { 0 };
-	struct drm_drover_vm_destroy destroy = { .vm_id = env.other_vm };
-	struct drm_drover_vm_info info = { .vm_id = env.vm };
+	struct drm_drover_vm_create create = {0};
+	struct drm_drover_vm_destroy destroy = {.vm_id = env.other_vm};
+	struct drm_drover_vm_info info = {.vm_id = env.vm};
 	const struct bad_field bad_create[] = {
 		BAD(drm_drover_vm_create, flags, 2, -EINVAL),
 		BAD(drm_drover_vm_create, flags, 1u << 31, -EINVAL),
@@ -305,9 +311,12 @@ static void vm_bind_fields(void)
 {
 	struct env env = env_new();
 	struct drm_drover_bind op = {
-		.op = DRM_DROVER_BIND_MAP, .handle = env.handle, .va = env.va + MIB, .size = SIZE,
+		.op = DRM_DROVER_BIND_MAP,
+		.handle = env.handle,
+		.va = env.va + MIB,
+		.size = SIZE,
 	};
-	struct drm_drover_vm_bind arg = { .vm_id = env.vm, .num_binds = 1, .binds = (uintptr_t)&op };
+	struct drm_drover_vm_bind arg = {.vm_id = env.vm, .num_binds = 1, .binds = (uintptr_t)&op};
 	const struct bad_field bad[] = {
 		BAD(drm_drover_vm_bind, vm_id, 0, -ENOENT),
 		BAD(drm_drover_vm_bind, vm_id, NO_HANDLE, -ENOENT),
@@ -333,9 +342,12 @@ static void vm_bind_map_fields(void)
 {
 	struct env env = env_new();
 	struct drm_drover_bind op = {
-		.op = DRM_DROVER_BIND_MAP, .handle = env.handle, .va = env.va + MIB, .size = SIZE,
+		.op = DRM_DROVER_BIND_MAP,
+		.handle = env.handle,
+		.va = env.va + MIB,
+		.size = SIZE,
 	};
-	struct drm_drover_vm_bind arg = { .vm_id = env.vm, .num_binds = 1, .binds = (uintptr_t)&op };
+	struct drm_drover_vm_bind arg = {.vm_id = env.vm, .num_binds = 1, .binds = (uintptr_t)&op};
 	uint64_t end = device_info(env.gpu.dev).va_end;
 	const struct bad_field bad[] = {
 		BAD(drm_drover_bind, op, 2, -EINVAL),
@@ -381,8 +393,8 @@ static void vm_bind_map_fields(void)
 static void vm_bind_unmap_fields(void)
 {
 	struct env env = env_new();
-	struct drm_drover_bind op = { .op = DRM_DROVER_BIND_UNMAP, .va = env.va, .size = SIZE };
-	struct drm_drover_vm_bind arg = { .vm_id = env.vm, .num_binds = 1, .binds = (uintptr_t)&op };
+	struct drm_drover_bind op = {.op = DRM_DROVER_BIND_UNMAP, .va = env.va, .size = SIZE};
+	struct drm_drover_vm_bind arg = {.vm_id = env.vm, .num_binds = 1, .binds = (uintptr_t)&op};
 	const struct bad_field bad[] = {
 		BAD(drm_drover_bind, flags, DRM_DROVER_BIND_READONLY, -EINVAL),
 		BAD(drm_drover_bind, handle, env.handle, -EINVAL),
@@ -407,9 +419,9 @@ static void submit_fields(void)
 {
 	struct env env = env_new();
 	struct drm_drover_device_info info = device_info(env.gpu.dev);
-	struct drm_drover_command command = { .opcode = DRM_DROVER_OP_FILL, .dst = env.va };
-	struct drm_drover_sync sync = { .handle = drover_sync_handle(env.signaled) };
-	struct drm_drover_buffer buffer = { .handle = env.handle, .flags = DRM_DROVER_BUFFER_READ };
+	struct drm_drover_command command = {.opcode = DRM_DROVER_OP_FILL, .dst = env.va};
+	struct drm_drover_sync sync = {.handle = drover_sync_handle(env.signaled)};
+	struct drm_drover_buffer buffer = {.handle = env.handle, .flags = DRM_DROVER_BUFFER_READ};
 	struct drm_drover_submit arg = {
 		.vm_id = env.vm,
 		.commands = (uintptr_t)&command,
@@ -513,32 +525,42 @@ static void command_fields(void)
 		const struct bad_field *bad;
 		size_t count;
 	} cases[] = {
-		{ { .opcode = DRM_DROVER_OP_FILL, .dst = env.va, .size = 16 }, bad, ARRAY_SIZE(bad) },
-		{ { .opcode = DRM_DROVER_OP_FILL, .dst = env.va, .size = 16 }, fill,
-		  ARRAY_SIZE(fill) },
-		{ { .opcode = DRM_DROVER_OP_CHECK, .src = env.va, .size = 16 }, check,
-		  ARRAY_SIZE(check) },
-		{ { .opcode = DRM_DROVER_OP_COPY, .dst = env.va + 16, .src = env.va, .size = 16 },
-		  copy, ARRAY_SIZE(copy) },
-		{ { .opcode = DRM_DROVER_OP_ADD, .dst = env.va, .src = env.va, .src2 = env.va,
-		    .size = 16 }, add, ARRAY_SIZE(add) },
-		{ { .opcode = DRM_DROVER_OP_SPIN, .size = 1 }, spin, ARRAY_SIZE(spin) },
+		{{.opcode = DRM_DROVER_OP_FILL, .dst = env.va, .size = 16}, bad, ARRAY_SIZE(bad)},
+		{{.opcode = DRM_DROVER_OP_FILL, .dst = env.va, .size = 16}, fill, ARRAY_SIZE(fill)},
+		{{.opcode = DRM_DROVER_OP_CHECK, .src = env.va, .size = 16},
+		 check,
+		 ARRAY_SIZE(check)},
+		{{.opcode = DRM_DROVER_OP_COPY, .dst = env.va + 16, .src = env.va, .size = 16},
+		 copy,
+		 ARRAY_SIZE(copy)},
+		{{.opcode = DRM_DROVER_OP_ADD,
+		  .dst = env.va,
+		  .src = env.va,
+		  .src2 = env.va,
+		  .size = 16},
+		 add,
+		 ARRAY_SIZE(add)},
+		{{.opcode = DRM_DROVER_OP_SPIN, .size = 1}, spin, ARRAY_SIZE(spin)},
 	};
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		/* A good one first: a job runs as a whole or not at all. */
 		struct drm_drover_command commands[2] = {
-			{ .opcode = DRM_DROVER_OP_FILL, .dst = env.va, .size = SIZE, .value = 99 },
+			{.opcode = DRM_DROVER_OP_FILL, .dst = env.va, .size = SIZE, .value = 99},
 			cases[i].command,
 		};
 		struct drm_drover_submit arg = {
-			.vm_id = env.vm, .commands = (uintptr_t)commands, .num_commands = 2,
+			.vm_id = env.vm,
+			.commands = (uintptr_t)commands,
+			.num_commands = 2,
 		};
 
-		check_bad(&(struct target){ .env = &env, .request = DRM_IOCTL_DROVER_SUBMIT,
-					    .argument = &arg, .part = &commands[1],
-					    .part_size = sizeof(commands[1]) },
+		check_bad(&(struct target){.env = &env,
+					   .request = DRM_IOCTL_DROVER_SUBMIT,
+					   .argument = &arg,
+					   .part = &commands[1],
+					   .part_size = sizeof(commands[1])},
 			  cases[i].bad, cases[i].count);
 		/* Unharmed, it is taken. */
 		arg.commands = (uintptr_t)&commands[1];
@@ -551,16 +573,22 @@ static void command_fields(void)
 static void sync_and_buffer_fields(void)
 {
 	struct env env = env_new();
-	struct drm_drover_sync sync = { .handle = drover_sync_handle(env.signaled) };
-	struct drm_drover_buffer buffer = { .handle = env.handle, .flags = DRM_DROVER_BUFFER_READ };
+	struct drm_drover_sync sync = {.handle = drover_sync_handle(env.signaled)};
+	struct drm_drover_buffer buffer = {.handle = env.handle, .flags = DRM_DROVER_BUFFER_READ};
 	struct drm_drover_submit in = {
-		.vm_id = env.vm, .in_syncs = (uintptr_t)&sync, .num_in_syncs = 1,
+		.vm_id = env.vm,
+		.in_syncs = (uintptr_t)&sync,
+		.num_in_syncs = 1,
 	};
 	struct drm_drover_submit out = {
-		.vm_id = env.vm, .out_syncs = (uintptr_t)&sync, .num_out_syncs = 1,
+		.vm_id = env.vm,
+		.out_syncs = (uintptr_t)&sync,
+		.num_out_syncs = 1,
 	};
 	struct drm_drover_submit listed = {
-		.vm_id = env.vm, .buffers = (uintptr_t)&buffer, .num_buffers = 1,
+		.vm_id = env.vm,
+		.buffers = (uintptr_t)&buffer,
+		.num_buffers = 1,
 	};
 	const struct bad_field bad_in[] = {
 		BAD(drm_drover_sync, handle, 0, -ENOENT),
@@ -597,10 +625,13 @@ static void failed_submission_changes_no_syncobj(void)
 {
 	struct env env = env_new();
 	struct drm_drover_sync out[2] = {
-		{ .handle = drover_sync_handle(env.empty) }, { .handle = NO_HANDLE },
+		{.handle = drover_sync_handle(env.empty)},
+		{.handle = NO_HANDLE},
 	};
 	struct drm_drover_submit arg = {
-		.vm_id = env.vm, .out_syncs = (uintptr_t)out, .num_out_syncs = 2,
+		.vm_id = env.vm,
+		.out_syncs = (uintptr_t)out,
+		.num_out_syncs = 2,
 	};
 
 	check_err(raw_ioctl(env.fd, DRM_IOCTL_DROVER_SUBMIT, &arg), -ENOENT);
@@ -612,13 +643,13 @@ static void duplicates(void)
 {
 	struct env env = env_new();
 	struct drm_drover_sync sync[2] = {
-		{ .handle = drover_sync_handle(env.signaled) },
-		{ .handle = drover_sync_handle(env.signaled) },
+		{.handle = drover_sync_handle(env.signaled)},
+		{.handle = drover_sync_handle(env.signaled)},
 	};
 	struct drm_drover_buffer buffer[3] = {
-		{ .handle = env.handle, .flags = DRM_DROVER_BUFFER_READ },
-		{ .handle = env.handle, .flags = DRM_DROVER_BUFFER_WRITE },
-		{ .handle = env.handle, .flags = 3 },
+		{.handle = env.handle, .flags = DRM_DROVER_BUFFER_READ},
+		{.handle = env.handle, .flags = DRM_DROVER_BUFFER_WRITE},
+		{.handle = env.handle, .flags = 3},
 	};
 	struct drm_drover_submit arg = {
 		.vm_id = env.vm,
@@ -639,9 +670,9 @@ static void duplicates(void)
 static void evict_fields(void)
 {
 	struct env env = env_new();
-	struct drm_drover_evict bo = { .target = DRM_DROVER_EVICT_BO, .id = env.handle };
-	struct drm_drover_evict vm = { .target = DRM_DROVER_EVICT_VM, .id = env.vm };
-	struct drm_drover_evict all = { .target = DRM_DROVER_EVICT_ALL };
+	struct drm_drover_evict bo = {.target = DRM_DROVER_EVICT_BO, .id = env.handle};
+	struct drm_drover_evict vm = {.target = DRM_DROVER_EVICT_VM, .id = env.vm};
+	struct drm_drover_evict all = {.target = DRM_DROVER_EVICT_ALL};
 	const struct bad_field bad_bo[] = {
 		BAD(drm_drover_evict, target, 3, -EINVAL),
 		BAD(drm_drover_evict, target, ~0u, -EINVAL),
@@ -673,10 +704,10 @@ static void evict_fields(void)
 static void destroyed_twice(void)
 {
 	struct env env = env_new();
-	struct drm_drover_bo_create create = { .size = PAGE, .placements = VRAM };
-	struct drm_drover_vm_create vm = { 0 };
+	struct drm_drover_bo_create create = {.size = PAGE, .placements = VRAM};
+	struct drm_drover_vm_create vm = {0};
 	struct drm_drover_vm_destroy destroy;
-	struct drm_gem_close close = { 0 };
+	struct drm_gem_close close = {0};
 	struct snapshot before = snapshot(&env), after;
 
 	check_ok(raw_ioctl(env.fd, DRM_IOCTL_DROVER_BO_CREATE, &create));
@@ -684,7 +715,7 @@ static void destroyed_twice(void)
 	close.handle = create.handle;
 	check_ok(raw_ioctl(env.fd, DRM_IOCTL_GEM_CLOSE, &close));
 	check_err(raw_ioctl(env.fd, DRM_IOCTL_GEM_CLOSE, &close), -EINVAL);
-	destroy = (struct drm_drover_vm_destroy){ .vm_id = vm.vm_id };
+	destroy = (struct drm_drover_vm_destroy){.vm_id = vm.vm_id};
 	check_ok(raw_ioctl(env.fd, DRM_IOCTL_DROVER_VM_DESTROY, &destroy));
 	check_err(raw_ioctl(env.fd, DRM_IOCTL_DROVER_VM_DESTROY, &destroy), -ENOENT);
 	check(eventually(device_info(env.gpu.dev).vram_used == before.device.vram_used),
@@ -715,10 +746,15 @@ static void unknown_ioctls(void)
 static void shorter_structures(void)
 {
 	struct env env = env_new();
-	struct { struct drm_drover_device_info info; } info = { 0 };
-	struct drm_drover_bo_create create = { .size = PAGE, .placements = VRAM, .pad = 0xdead };
-	struct drm_drover_submit submit = { .vm_id = env.vm, .num_buffers = 0xdead, };
-	struct drm_drover_evict evict = { .target = DRM_DROVER_EVICT_ALL, .flags = 0xdead };
+	struct {
+		struct drm_drover_device_info info;
+	} info = {0};
+	struct drm_drover_bo_create create = {.size = PAGE, .placements = VRAM, .pad = 0xdead};
+	struct drm_drover_submit submit = {
+		.vm_id = env.vm,
+		.num_buffers = 0xdead,
+	};
+	struct drm_drover_evict evict = {.target = DRM_DROVER_EVICT_ALL, .flags = 0xdead};
 	size_t length = offsetof(struct drm_drover_device_info, vram_used);
 	struct snapshot before;
 
@@ -751,8 +787,8 @@ static void longer_structures(void)
 		struct drm_drover_bo_create create;
 		uint64_t tail[4];
 	} longer = {
-		.create = { .size = PAGE, .placements = VRAM },
-		.tail = { 0, 0, 0, 0 },
+		.create = {.size = PAGE, .placements = VRAM},
+		.tail = {0, 0, 0, 0},
 	};
 	size_t i;
 
@@ -769,11 +805,11 @@ static void without_argument(void)
 		unsigned int nr;
 		int error;
 	} cases[] = {
-		{ DRM_DROVER_DEVICE_INFO, 0 },	     { DRM_DROVER_BO_CREATE, -EINVAL },
-		{ DRM_DROVER_BO_MMAP, -ENOENT },     { DRM_DROVER_BO_INFO, -ENOENT },
-		{ DRM_DROVER_VM_DESTROY, -ENOENT },  { DRM_DROVER_VM_BIND, -EINVAL },
-		{ DRM_DROVER_VM_INFO, -ENOENT },     { DRM_DROVER_SUBMIT, -ENOENT },
-		{ DRM_DROVER_EVICT, -ENOENT },
+		{DRM_DROVER_DEVICE_INFO, 0},      {DRM_DROVER_BO_CREATE, -EINVAL},
+		{DRM_DROVER_BO_MMAP, -ENOENT},    {DRM_DROVER_BO_INFO, -ENOENT},
+		{DRM_DROVER_VM_DESTROY, -ENOENT}, {DRM_DROVER_VM_BIND, -EINVAL},
+		{DRM_DROVER_VM_INFO, -ENOENT},    {DRM_DROVER_SUBMIT, -ENOENT},
+		{DRM_DROVER_EVICT, -ENOENT},
 	};
 	struct env env = env_new();
 	struct snapshot before = snapshot(&env), after;
@@ -831,10 +867,34 @@ static uint64_t below(uint64_t limit)
 static uint64_t interesting(struct env *env)
 {
 	const uint64_t values[] = {
-		0, 1, 2, 3, 4, 5, PAGE, SIZE, MIB, 64 * MIB, 1ULL << 31, 1ULL << 32, 1ULL << 38,
-		1ULL << 63, 0ULL - PAGE, ~0ULL, 0xffffffff, env->va, env->va + MIB, env->handle,
-		env->private_handle, env->vm, env->other_vm, (uintptr_t)env->edge,
-		(uintptr_t)env->edge + PAGE - 8, KERNEL_ADDRESS, next_random(), below(100),
+		0,
+		1,
+		2,
+		3,
+		4,
+		5,
+		PAGE,
+		SIZE,
+		MIB,
+		64 * MIB,
+		1ULL << 31,
+		1ULL << 32,
+		1ULL << 38,
+		1ULL << 63,
+		0ULL - PAGE,
+		~0ULL,
+		0xffffffff,
+		env->va,
+		env->va + MIB,
+		env->handle,
+		env->private_handle,
+		env->vm,
+		env->other_vm,
+		(uintptr_t)env->edge,
+		(uintptr_t)env->edge + PAGE - 8,
+		KERNEL_ADDRESS,
+		next_random(),
+		below(100),
 	};
 
 	return values[below(ARRAY_SIZE(values))];
@@ -860,7 +920,9 @@ static void fuzz_bind(struct env *env)
 {
 	struct drm_drover_bind ops[4];
 	struct drm_drover_vm_bind arg = {
-		.vm_id = env->vm, .num_binds = 1 + below(4), .binds = (uintptr_t)ops,
+		.vm_id = env->vm,
+		.num_binds = 1 + below(4),
+		.binds = (uintptr_t)ops,
 	};
 	unsigned int i;
 
@@ -883,8 +945,8 @@ static void fuzz_bind(struct env *env)
 static int fuzz_submit(struct env *env)
 {
 	struct drm_drover_command commands[4];
-	struct drm_drover_sync in = { .handle = drover_sync_handle(env->signaled) }, out = in;
-	struct drm_drover_buffer buffer = { .handle = env->handle, .flags = 1 + below(3) };
+	struct drm_drover_sync in = {.handle = drover_sync_handle(env->signaled)}, out = in;
+	struct drm_drover_buffer buffer = {.handle = env->handle, .flags = 1 + below(3)};
 	struct drm_drover_submit arg = {
 		.vm_id = env->vm,
 		.commands = (uintptr_t)commands,
@@ -901,7 +963,7 @@ static int fuzz_submit(struct env *env)
 	for (i = 0; i < 4; i++) {
 		uint32_t opcode = below(5);
 
-		commands[i] = (struct drm_drover_command){ .opcode = opcode, .size = 4 * below(64) };
+		commands[i] = (struct drm_drover_command){.opcode = opcode, .size = 4 * below(64)};
 		if (opcode == DRM_DROVER_OP_FILL || opcode == DRM_DROVER_OP_COPY ||
 		    opcode == DRM_DROVER_OP_ADD)
 			commands[i].dst = env->va + 4 * below(SIZE / 4);
@@ -924,20 +986,22 @@ static int fuzz_submit(struct env *env)
 static void fuzz_other(struct env *env)
 {
 	struct drm_drover_bo_create create = {
-		.size = PAGE * (1 + below(32)), .placements = 1 + below(3), .vm_id = env->vm * below(2),
+		.size = PAGE * (1 + below(32)),
+		.placements = 1 + below(3),
+		.vm_id = env->vm * below(2),
 	};
-	struct drm_drover_bo_mmap mmap = { .handle = env->handle };
-	struct drm_drover_bo_info bo = { .handle = env->handle };
-	struct drm_drover_vm_info vm = { .vm_id = env->vm };
-	struct drm_drover_evict evict = { .target = below(3), .id = env->vm * below(2) };
-	struct drm_drover_device_info device = { 0 };
+	struct drm_drover_bo_mmap mmap = {.handle = env->handle};
+	struct drm_drover_bo_info bo = {.handle = env->handle};
+	struct drm_drover_vm_info vm = {.vm_id = env->vm};
+	struct drm_drover_evict evict = {.target = below(3), .id = env->vm * below(2)};
+	struct drm_drover_device_info device = {0};
 	const struct {
 		unsigned long request;
 		void *argument;
 	} calls[] = {
-		{ DRM_IOCTL_DROVER_BO_CREATE, &create }, { DRM_IOCTL_DROVER_BO_MMAP, &mmap },
-		{ DRM_IOCTL_DROVER_BO_INFO, &bo },	 { DRM_IOCTL_DROVER_VM_INFO, &vm },
-		{ DRM_IOCTL_DROVER_EVICT, &evict },	 { DRM_IOCTL_DROVER_DEVICE_INFO, &device },
+		{DRM_IOCTL_DROVER_BO_CREATE, &create}, {DRM_IOCTL_DROVER_BO_MMAP, &mmap},
+		{DRM_IOCTL_DROVER_BO_INFO, &bo},       {DRM_IOCTL_DROVER_VM_INFO, &vm},
+		{DRM_IOCTL_DROVER_EVICT, &evict},      {DRM_IOCTL_DROVER_DEVICE_INFO, &device},
 	};
 	size_t which = below(ARRAY_SIZE(calls));
 	unsigned long request = calls[which].request;
@@ -947,7 +1011,7 @@ static void fuzz_other(struct env *env)
 		request = SHORTER(request, below(_IOC_SIZE(request)));
 	if (!raw_ioctl(env->fd, request, calls[which].argument) &&
 	    request == DRM_IOCTL_DROVER_BO_CREATE) {
-		struct drm_gem_close close = { .handle = create.handle };
+		struct drm_gem_close close = {.handle = create.handle};
 
 		raw_ioctl(env->fd, DRM_IOCTL_GEM_CLOSE, &close);
 	}

@@ -13,16 +13,16 @@
 
 #include <xf86drm.h>
 
-#define PATTERN	0x51000000
+#define PATTERN 0x51000000
 
 static void reports_what_was_asked_for(void)
 {
 	static const struct {
 		uint32_t placements, preferred, reported, placement;
 	} cases[] = {
-		{ VRAM, 0, VRAM, VRAM },	   { GTT, 0, GTT, GTT },
-		{ VRAM | GTT, 0, VRAM, VRAM },	   { VRAM | GTT, VRAM, VRAM, VRAM },
-		{ VRAM | GTT, GTT, GTT, GTT },	   { VRAM, VRAM, VRAM, VRAM },
+		{VRAM, 0, VRAM, VRAM},       {GTT, 0, GTT, GTT},
+		{VRAM | GTT, 0, VRAM, VRAM}, {VRAM | GTT, VRAM, VRAM, VRAM},
+		{VRAM | GTT, GTT, GTT, GTT}, {VRAM, VRAM, VRAM, VRAM},
 	};
 	struct gpu gpu = gpu_open(0);
 	size_t i;
@@ -86,7 +86,7 @@ static void exported_is_reported(void)
 
 static void new_memory_is_zero(void)
 {
-	static const uint32_t placements[] = { VRAM, GTT };
+	static const uint32_t placements[] = {VRAM, GTT};
 	struct gpu gpu = gpu_open(0);
 	size_t i;
 
@@ -154,7 +154,7 @@ static void memory_reused_after_a_move_is_zero(void)
 
 static void mapping_shows_what_the_engine_wrote(void)
 {
-	static const uint32_t placements[] = { VRAM, GTT };
+	static const uint32_t placements[] = {VRAM, GTT};
 	struct gpu gpu = gpu_open(0);
 	size_t i;
 
@@ -171,7 +171,7 @@ static void mapping_shows_what_the_engine_wrote(void)
 
 static void mapping_follows_moves(void)
 {
-	static const uint32_t placements[] = { VRAM, GTT, VRAM | GTT };
+	static const uint32_t placements[] = {VRAM, GTT, VRAM | GTT};
 	struct gpu gpu = gpu_open(0);
 	size_t i;
 
@@ -252,10 +252,14 @@ static void too_large_for_every_placement(void)
 		uint32_t placements;
 		int error;
 	} cases[] = {
-		{ 16 * MIB, VRAM, 0 },		      { 16 * MIB + PAGE, VRAM, -ENOSPC },
-		{ 32 * MIB, GTT, 0 },		      { 32 * MIB + PAGE, GTT, -ENOSPC },
-		{ 20 * MIB, VRAM | GTT, 0 },	      { 33 * MIB, VRAM | GTT, -ENOSPC },
-		{ 1024 * MIB, VRAM | GTT, -ENOSPC },  { 1ULL << 40, VRAM, -ENOSPC },
+		{16 * MIB, VRAM, 0},
+		{16 * MIB + PAGE, VRAM, -ENOSPC},
+		{32 * MIB, GTT, 0},
+		{32 * MIB + PAGE, GTT, -ENOSPC},
+		{20 * MIB, VRAM | GTT, 0},
+		{33 * MIB, VRAM | GTT, -ENOSPC},
+		{1024 * MIB, VRAM | GTT, -ENOSPC},
+		{1ULL << 40, VRAM, -ENOSPC},
 	};
 	struct gpu gpu = gpu_open(0);
 	size_t i;
@@ -321,7 +325,7 @@ static void working_sets_take_turns(void)
 /* Three clients need all of it, in turns; the third finds the first one's VM gone, its BOs still there. */
 static void idle_memory_makes_room(void)
 {
-	static const uint32_t placements[] = { VRAM, GTT };
+	static const uint32_t placements[] = {VRAM, GTT};
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(placements); i++) {
@@ -376,7 +380,7 @@ static void evict_spares_other_clients(void)
 
 static uint32_t *raw_mmap(struct gpu *gpu, struct drover_bo *bo, int protection, int flags)
 {
-	struct drm_drover_bo_mmap mmap_offset = { .handle = drover_bo_handle(bo) };
+	struct drm_drover_bo_mmap mmap_offset = {.handle = drover_bo_handle(bo)};
 	int fd = drover_device_fd(gpu->dev);
 
 	check_sys(drmIoctl(fd, DRM_IOCTL_DROVER_BO_MMAP, &mmap_offset));
@@ -438,7 +442,7 @@ static void private_mapping_is_refused(void)
 static void offset_is_no_key_to_others(void)
 {
 	struct gpu one = gpu_open(0), two = gpu_open(0);
-	struct drm_drover_bo_mmap arg = { .handle = drover_bo_handle(bo_new(&one, PAGE, VRAM)) };
+	struct drm_drover_bo_mmap arg = {.handle = drover_bo_handle(bo_new(&one, PAGE, VRAM))};
 
 	check_sys(drmIoctl(drover_device_fd(one.dev), DRM_IOCTL_DROVER_BO_MMAP, &arg));
 	check(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, drover_device_fd(two.dev), arg.offset) ==
@@ -451,7 +455,7 @@ static void mapping_ends_with_the_bo(void)
 {
 	struct gpu gpu = gpu_open(0);
 	struct drover_bo *bo = bo_new(&gpu, 2 * PAGE, VRAM);
-	struct drm_drover_bo_mmap arg = { .handle = drover_bo_handle(bo) };
+	struct drm_drover_bo_mmap arg = {.handle = drover_bo_handle(bo)};
 
 	check_sys(drmIoctl(drover_device_fd(gpu.dev), DRM_IOCTL_DROVER_BO_MMAP, &arg));
 	check(mmap(NULL, 3 * PAGE, PROT_READ, MAP_SHARED, drover_device_fd(gpu.dev), arg.offset) ==

@@ -40,8 +40,8 @@ struct drover_device *device_open(unsigned int index)
 			return dev;
 		drover_device_close(dev);
 	}
-	die("there is no drover device %u, only %u devices: load the module with devices=%u",
-	     index, count, index + 1);
+	die("there is no drover device %u, only %u devices: load the module with devices=%u", index,
+	    count, index + 1);
 }
 
 struct drm_drover_device_info device_info(struct drover_device *dev)
@@ -54,7 +54,7 @@ struct drm_drover_device_info device_info(struct drover_device *dev)
 
 struct gpu gpu_open(unsigned int index)
 {
-	struct gpu gpu = { .dev = device_open(index) };
+	struct gpu gpu = {.dev = device_open(index)};
 
 	gpu.va = device_info(gpu.dev).va_start;
 	check_ok(drover_vm_create(gpu.dev, &gpu.vm));
@@ -63,7 +63,7 @@ struct gpu gpu_open(unsigned int index)
 
 struct gpu gpu_add_vm(const struct gpu *gpu)
 {
-	struct gpu added = { .dev = gpu->dev, .va = device_info(gpu->dev).va_start };
+	struct gpu added = {.dev = gpu->dev, .va = device_info(gpu->dev).va_start};
 
 	check_ok(drover_vm_create(gpu->dev, &added.vm));
 	return added;
@@ -75,7 +75,7 @@ void gpu_close(struct gpu *gpu)
 		drover_bo_unref(gpu->held[--gpu->num_held]);
 	drover_vm_destroy(gpu->vm);
 	drover_device_close(gpu->dev);
-	*gpu = (struct gpu){ 0 };
+	*gpu = (struct gpu){0};
 }
 
 struct drover_bo *bo_new(const struct gpu *gpu, uint64_t size, uint32_t placements)
@@ -139,13 +139,14 @@ uint64_t gpu_bind(struct gpu *gpu, struct drover_bo *bo)
 	uint64_t va = gpu->va;
 
 	check_ok(drover_vm_bind(gpu->vm, va, bo, 0, drover_bo_size(bo), 0));
-	gpu->va += drover_bo_size(bo) + PAGE; /* a hole, so that nothing merges and overruns fault */
+	gpu->va +=
+		drover_bo_size(bo) + PAGE; /* a hole, so that nothing merges and overruns fault */
 	return va;
 }
 
 struct client_bo gpu_bo(struct gpu *gpu, uint64_t size, uint32_t placements)
 {
-	struct client_bo bo = { .bo = bo_new(gpu, size, placements) };
+	struct client_bo bo = {.bo = bo_new(gpu, size, placements)};
 
 	bo.va = gpu_bind(gpu, bo.bo);
 	return bo;
@@ -219,7 +220,7 @@ void job_free(struct job *job)
 {
 	drover_submission_destroy(job->sub);
 	drover_sync_destroy(job->done);
-	*job = (struct job){ 0 };
+	*job = (struct job){0};
 }
 
 int gpu_fill(const struct gpu *gpu, uint64_t va, uint64_t size, uint32_t value, uint32_t step)
@@ -311,7 +312,7 @@ int vgem_open(bool primary)
 
 static uint32_t vgem_dumb(void)
 {
-	struct drm_mode_create_dumb create = { .width = 32, .height = 32, .bpp = 32 };
+	struct drm_mode_create_dumb create = {.width = 32, .height = 32, .bpp = 32};
 	int fd = vgem_open(true), dmabuf;
 
 	/* Dumb buffers are the primary node's; fences are any node's: carry the buffer over. */
@@ -323,9 +324,9 @@ static uint32_t vgem_dumb(void)
 
 struct held_fence fence_hold(void)
 {
-	struct held_fence fence = { .fd = vgem_open(false) };
-	struct drm_vgem_fence_attach attach = { .flags = VGEM_FENCE_WRITE };
-	struct dma_buf_export_sync_file export = { .flags = DMA_BUF_SYNC_READ };
+	struct held_fence fence = {.fd = vgem_open(false)};
+	struct drm_vgem_fence_attach attach = {.flags = VGEM_FENCE_WRITE};
+	struct dma_buf_export_sync_file export = {.flags = DMA_BUF_SYNC_READ};
 	int dmabuf = vgem_dumb();
 
 	check_ok(drmPrimeFDToHandle(fence.fd, dmabuf, &fence.handle));
@@ -340,7 +341,7 @@ struct held_fence fence_hold(void)
 
 void fence_release(struct held_fence *fence)
 {
-	struct drm_vgem_fence_signal signal = { .fence = fence->fence };
+	struct drm_vgem_fence_signal signal = {.fence = fence->fence};
 
 	check_sys(drmIoctl(fence->fd, DRM_IOCTL_VGEM_FENCE_SIGNAL, &signal));
 	close(fence->sync_file);

@@ -26,19 +26,19 @@
 
 #include <drover/drover.h>
 
-#define KIB		1024ULL
-#define MIB		(1024 * KIB)
-#define PAGE		(4 * KIB)
-#define SECOND_NS	1000000000LL
+#define KIB           1024ULL
+#define MIB           (1024 * KIB)
+#define PAGE          (4 * KIB)
+#define SECOND_NS     1000000000LL
 /* Longest wait for something that has to happen; nothing depends on its value but how fast a failure is seen. */
-#define WAIT_NS		(30 * SECOND_NS)
+#define WAIT_NS       (30 * SECOND_NS)
 
-#define VRAM		DRM_DROVER_PLACEMENT_VRAM
-#define GTT		DRM_DROVER_PLACEMENT_GTT
-#define EVICTED		DRM_DROVER_PLACEMENT_EVICTED
-#define FOREIGN		DRM_DROVER_PLACEMENT_FOREIGN
+#define VRAM          DRM_DROVER_PLACEMENT_VRAM
+#define GTT           DRM_DROVER_PLACEMENT_GTT
+#define EVICTED       DRM_DROVER_PLACEMENT_EVICTED
+#define FOREIGN       DRM_DROVER_PLACEMENT_FOREIGN
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* ---- Tests ---- */
 
@@ -50,7 +50,7 @@ struct test {
 	void (*run)(void);
 };
 
-#define TEST(function) { #function, function }
+#define TEST(function) {#function, function}
 
 /**
  * test_main() - run a suite
@@ -74,21 +74,21 @@ _Noreturn void test_skip(const char *format, ...) __attribute__((format(printf, 
 #define die(...) test_fail(__FILE__, __LINE__, __VA_ARGS__)
 
 /* What has to be true, and what to say if it isn't. */
-#define check(condition, ...)                                                                      \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			die(__VA_ARGS__);                                                         \
+#define check(condition, ...)             \
+	do {                              \
+		if (!(condition))         \
+			die(__VA_ARGS__); \
 	} while (0)
 
 /* Two numbers have to be equal. */
-#define check_eq(actual, expected)                                                                 \
+#define check_eq(actual, expected) \
 	test_check_eq(__FILE__, __LINE__, #actual, (uint64_t)(actual), (uint64_t)(expected))
 void test_check_eq(const char *file, int line, const char *what, uint64_t actual,
 		   uint64_t expected);
 
 /* A call has to return this errno (negative), or 0. */
 #define check_err(call, error) test_check_err(__FILE__, __LINE__, #call, (call), (error))
-#define check_ok(call) check_err(call, 0)
+#define check_ok(call)         check_err(call, 0)
 void test_check_err(const char *file, int line, const char *what, int actual, int expected);
 
 /* A system call that returns -1 and sets errno on errors; evaluates to its result. */
@@ -115,13 +115,13 @@ int64_t now_ns(void);
 void sleep_ms(unsigned int ms);
 
 /** eventually() - whether a condition becomes true within WAIT_NS; asks again and again */
-#define eventually(condition)                                                                      \
-	({                                                                                         \
-		int64_t until_ = now_ns() + WAIT_NS;                                               \
-		bool met_;                                                                         \
-		while (!(met_ = (condition)) && now_ns() < until_)                                 \
-			sleep_ms(2);                                                               \
-		met_;                                                                              \
+#define eventually(condition)                                      \
+	({                                                         \
+		int64_t until_ = now_ns() + WAIT_NS;               \
+		bool met_;                                         \
+		while (!(met_ = (condition)) && now_ns() < until_) \
+			sleep_ms(2);                               \
+		met_;                                              \
 	})
 
 /** kernel_before_7() - whether this is a 6.x kernel, where the dma-buf core pins */
@@ -195,7 +195,7 @@ struct client_bo {
 struct client_bo gpu_bo(struct gpu *gpu, uint64_t size, uint32_t placements);
 
 /** check_words() - CPU memory has to be value + i * step */
-#define check_words(words, size, value, step)                                                      \
+#define check_words(words, size, value, step) \
 	test_check_words(__FILE__, __LINE__, (words), (size), (value), (step))
 void test_check_words(const char *file, int line, const volatile uint32_t *words, uint64_t size,
 		      uint32_t value, uint32_t step);

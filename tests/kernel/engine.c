@@ -13,8 +13,8 @@
 
 #include <xf86drm.h>
 
-#define SIZE	(64 * KIB)
-#define WORDS	(SIZE / 4)
+#define SIZE  (64 * KIB)
+#define WORDS (SIZE / 4)
 
 static void fill(void)
 {
@@ -28,8 +28,10 @@ static void fill(void)
 	check_ok(gpu_fill(&gpu, bo.va + PAGE - 4, 12, 7, 0));
 	check_words(words, PAGE - 4, 0xfffffff0, 3);
 	check_words(words + PAGE / 4 - 1, 12, 7, 0);
-	check_words(words + PAGE / 4 + 2, SIZE - PAGE - 8, 0xfffffff0 + 3u * (uint32_t)(PAGE / 4 + 2), 3);
-	check_ok(gpu_fill(&gpu, bo.va + SIZE, 0, 7, 0)); /* nothing, at an address without mapping */
+	check_words(words + PAGE / 4 + 2, SIZE - PAGE - 8,
+		    0xfffffff0 + 3u * (uint32_t)(PAGE / 4 + 2), 3);
+	check_ok(
+		gpu_fill(&gpu, bo.va + SIZE, 0, 7, 0)); /* nothing, at an address without mapping */
 }
 
 static void copy(void)
@@ -58,7 +60,7 @@ static void add(void)
 	fill_words(bo_map(a.bo), SIZE, 0xffffff00, 1);
 	fill_words(bo_map(b.bo), SIZE, 0x200, 2);
 	drover_submission_add(job.sub, sum.va, a.va, b.va, SIZE);
-	drover_submission_add(job.sub, a.va, a.va, b.va, SIZE / 2);	      /* in place */
+	drover_submission_add(job.sub, a.va, a.va, b.va, SIZE / 2);         /* in place */
 	drover_submission_add(job.sub, b.va + 4, sum.va, sum.va, SIZE - 4); /* one source twice */
 	check_ok(job_run(&job));
 	check_words(bo_map(sum.bo), SIZE, 0x100, 3);
@@ -381,7 +383,7 @@ static void hung_job_loses_its_vm_alone(void)
 {
 	struct gpu hung = gpu_open(0), same_client = gpu_add_vm(&hung), other_client = gpu_open(0),
 		   other_device = gpu_open(1);
-	struct gpu *others[] = { &same_client, &other_client, &other_device };
+	struct gpu *others[] = {&same_client, &other_client, &other_device};
 	uint64_t timeout_us = device_info(hung.dev).job_timeout_ms * 1000;
 	struct client_bo bo[3], mine = gpu_bo(&hung, SIZE, VRAM);
 	struct job job = job_new(&hung), queued = job_new(&hung), running[3];
@@ -457,9 +459,9 @@ static void on_alarm(int signal)
 /* SUBMIT without a retry, interrupted after 100 ms if it waits. */
 static int submit_with_alarm(struct gpu *gpu)
 {
-	struct sigaction action = { .sa_handler = on_alarm };
-	struct itimerval timer = { .it_value.tv_usec = 100000 }, off = { 0 };
-	struct drm_drover_submit submit = { .vm_id = drover_vm_id(gpu->vm) };
+	struct sigaction action = {.sa_handler = on_alarm};
+	struct itimerval timer = {.it_value.tv_usec = 100000}, off = {0};
+	struct drm_drover_submit submit = {.vm_id = drover_vm_id(gpu->vm)};
 	int result;
 
 	check_sys(sigaction(SIGALRM, &action, NULL));
@@ -574,7 +576,7 @@ static void eight_threads_submit_at_once(void)
 	uint32_t i;
 
 	for (i = 0; i < 8; i++)
-		worker[i] = (struct worker){ .gpu = gpu_add_vm(&gpu), .number = i + 1 };
+		worker[i] = (struct worker){.gpu = gpu_add_vm(&gpu), .number = i + 1};
 	for (i = 0; i < 8; i++)
 		thread[i] = test_thread(work, &worker[i]);
 	for (i = 0; i < 8; i++)
@@ -604,7 +606,7 @@ static void eight_threads_submit_to_one_vm(void)
 
 	check_ok(drover_vm_bind(gpu.vm, gpu.va, bo, 0, 8 * SIZE, 0));
 	for (i = 0; i < 8; i++) {
-		worker[i] = (struct worker){ .gpu = gpu, .number = i };
+		worker[i] = (struct worker){.gpu = gpu, .number = i};
 		thread[i] = test_thread(submit_to_shared_vm, &worker[i]);
 	}
 	for (i = 0; i < 8; i++)

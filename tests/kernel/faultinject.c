@@ -14,9 +14,9 @@
 
 #include <xf86drm.h>
 
-#define SIZE		(32 * KIB)
-#define DEBUGFS		"/sys/kernel/debug"
-#define MAX_ALLOCATIONS	5000
+#define SIZE            (32 * KIB)
+#define DEBUGFS         "/sys/kernel/debug"
+#define MAX_ALLOCATIONS 5000
 
 /* What the calls work on. */
 struct env {
@@ -55,7 +55,7 @@ static void need_fault_injection(void)
 
 static struct env env_new(void)
 {
-	struct env env = { .gpu = gpu_open(0), .importer = gpu_open(1) };
+	struct env env = {.gpu = gpu_open(0), .importer = gpu_open(1)};
 
 	env.fd = drover_device_fd(env.gpu.dev);
 	env.importer_fd = drover_device_fd(env.importer.dev);
@@ -87,11 +87,16 @@ static struct state state_of(struct env *env)
 	struct drm_drover_vm_info vm = vm_info(&env->gpu), importer = vm_info(&env->importer);
 
 	return (struct state){
-		.vm = { .flags = vm.flags, .mappings = vm.mappings, .bos = vm.bos,
-			.submitted = vm.submitted, .failed_checks = vm.failed_checks },
-		.importer = { .flags = importer.flags, .mappings = importer.mappings,
-			      .bos = importer.bos, .submitted = importer.submitted,
-			      .failed_checks = importer.failed_checks },
+		.vm = {.flags = vm.flags,
+		       .mappings = vm.mappings,
+		       .bos = vm.bos,
+		       .submitted = vm.submitted,
+		       .failed_checks = vm.failed_checks},
+		.importer = {.flags = importer.flags,
+			     .mappings = importer.mappings,
+			     .bos = importer.bos,
+			     .submitted = importer.submitted,
+			     .failed_checks = importer.failed_checks},
 		.memory = device.vram_used + device.gtt_used,
 	};
 }
@@ -178,7 +183,8 @@ static void check_call(struct env *env, const struct call *call)
 		if (!injected)
 			break;
 	}
-	fprintf(stderr, "# %s: %u allocations, %u of them made it fail\n", call->name, nth - 1, failed);
+	fprintf(stderr, "# %s: %u allocations, %u of them made it fail\n", call->name, nth - 1,
+		failed);
 }
 
 static void check_calls(const struct call *calls, size_t count)
@@ -208,7 +214,7 @@ static int result(int returned)
 
 static int create_bo(struct env *env, uint32_t placements, uint32_t vm)
 {
-	struct drm_drover_bo_create create = { .size = SIZE, .placements = placements, .vm_id = vm };
+	struct drm_drover_bo_create create = {.size = SIZE, .placements = placements, .vm_id = vm};
 	int error = result(drmIoctl(env->fd, DRM_IOCTL_DROVER_BO_CREATE, &create));
 
 	env->made = create.handle;
@@ -232,17 +238,17 @@ static int create_private(struct env *env)
 
 static void close_made(struct env *env)
 {
-	struct drm_gem_close close = { .handle = env->made };
+	struct drm_gem_close close = {.handle = env->made};
 
 	check_sys(drmIoctl(env->fd, DRM_IOCTL_GEM_CLOSE, &close));
 }
 
 static int get_info(struct env *env)
 {
-	struct drm_drover_device_info device = { 0 };
-	struct drm_drover_bo_info bo = { .handle = drover_bo_handle(env->bo.bo) };
-	struct drm_drover_vm_info vm = { .vm_id = drover_vm_id(env->gpu.vm) };
-	struct drm_drover_bo_mmap mmap = { .handle = bo.handle };
+	struct drm_drover_device_info device = {0};
+	struct drm_drover_bo_info bo = {.handle = drover_bo_handle(env->bo.bo)};
+	struct drm_drover_vm_info vm = {.vm_id = drover_vm_id(env->gpu.vm)};
+	struct drm_drover_bo_mmap mmap = {.handle = bo.handle};
 	int error = result(drmIoctl(env->fd, DRM_IOCTL_DROVER_DEVICE_INFO, &device));
 
 	if (!error)
@@ -284,14 +290,14 @@ static int evict_all(struct env *env)
 static void bos(void)
 {
 	static const struct call calls[] = {
-		{ "open", NULL, open_device, close_made_fd },
-		{ "BO_CREATE in VRAM", NULL, create_vram, close_made },
-		{ "BO_CREATE in GTT", NULL, create_gtt, close_made },
-		{ "BO_CREATE, private", NULL, create_private, close_made },
-		{ "DEVICE_INFO, BO_INFO, VM_INFO, BO_MMAP", NULL, get_info, NULL },
-		{ "EVICT of a BO", check_contents, evict_bo, NULL },
-		{ "EVICT of a VM", check_contents, evict_vm, NULL },
-		{ "EVICT of all", check_contents, evict_all, NULL },
+		{"open", NULL, open_device, close_made_fd},
+		{"BO_CREATE in VRAM", NULL, create_vram, close_made},
+		{"BO_CREATE in GTT", NULL, create_gtt, close_made},
+		{"BO_CREATE, private", NULL, create_private, close_made},
+		{"DEVICE_INFO, BO_INFO, VM_INFO, BO_MMAP", NULL, get_info, NULL},
+		{"EVICT of a BO", check_contents, evict_bo, NULL},
+		{"EVICT of a VM", check_contents, evict_vm, NULL},
+		{"EVICT of all", check_contents, evict_all, NULL},
 	};
 
 	check_calls(calls, ARRAY_SIZE(calls));
@@ -301,7 +307,7 @@ static void bos(void)
 
 static int create_vm(struct env *env)
 {
-	struct drm_drover_vm_create create = { 0 };
+	struct drm_drover_vm_create create = {0};
 	int error = result(drmIoctl(env->fd, DRM_IOCTL_DROVER_VM_CREATE, &create));
 
 	env->made = create.vm_id;
@@ -310,7 +316,7 @@ static int create_vm(struct env *env)
 
 static int destroy_vm(struct env *env)
 {
-	struct drm_drover_vm_destroy destroy = { .vm_id = env->made };
+	struct drm_drover_vm_destroy destroy = {.vm_id = env->made};
 
 	return result(drmIoctl(env->fd, DRM_IOCTL_DROVER_VM_DESTROY, &destroy));
 }
@@ -348,7 +354,7 @@ static int unbind_middle(struct env *env)
 
 static int bind_many(struct env *env)
 {
-	struct drm_drover_bind ops[6] = { 0 };
+	struct drm_drover_bind ops[6] = {0};
 	unsigned int i;
 
 	for (i = 0; i < 6; i++)
@@ -364,11 +370,11 @@ static int bind_many(struct env *env)
 static void vms(void)
 {
 	static const struct call calls[] = {
-		{ "VM_CREATE", NULL, create_vm, undo_create_vm },
-		{ "VM_DESTROY", prepare_destroy_vm, destroy_vm, NULL },
-		{ "VM_BIND of one", NULL, bind_one, undo_bind },
-		{ "VM_BIND that unmaps the middle", prepare_unbind, unbind_middle, undo_bind },
-		{ "VM_BIND of several", NULL, bind_many, undo_bind },
+		{"VM_CREATE", NULL, create_vm, undo_create_vm},
+		{"VM_DESTROY", prepare_destroy_vm, destroy_vm, NULL},
+		{"VM_BIND of one", NULL, bind_one, undo_bind},
+		{"VM_BIND that unmaps the middle", prepare_unbind, unbind_middle, undo_bind},
+		{"VM_BIND of several", NULL, bind_many, undo_bind},
 	};
 
 	check_calls(calls, ARRAY_SIZE(calls));
@@ -379,14 +385,18 @@ static void vms(void)
 static int submit(struct env *env)
 {
 	struct drm_drover_command command[2] = {
-		{ .opcode = DRM_DROVER_OP_CHECK, .src = env->bo.va, .size = SIZE, .value = 1, .step = 1 },
-		{ .opcode = DRM_DROVER_OP_SPIN, .size = 1 },
+		{.opcode = DRM_DROVER_OP_CHECK,
+		 .src = env->bo.va,
+		 .size = SIZE,
+		 .value = 1,
+		 .step = 1},
+		{.opcode = DRM_DROVER_OP_SPIN, .size = 1},
 	};
-	struct drm_drover_sync in = { .handle = drover_sync_handle(env->signaled) };
-	struct drm_drover_sync out = { .handle = drover_sync_handle(env->timeline),
-				       .point = ++env->point };
-	struct drm_drover_buffer buffer = { .handle = drover_bo_handle(env->bo.bo),
-					    .flags = DRM_DROVER_BUFFER_WRITE };
+	struct drm_drover_sync in = {.handle = drover_sync_handle(env->signaled)};
+	struct drm_drover_sync out = {.handle = drover_sync_handle(env->timeline),
+				      .point = ++env->point};
+	struct drm_drover_buffer buffer = {.handle = drover_bo_handle(env->bo.bo),
+					   .flags = DRM_DROVER_BUFFER_WRITE};
 	struct drm_drover_submit arg = {
 		.vm_id = drover_vm_id(env->gpu.vm),
 		.commands = (uintptr_t)command,
@@ -404,7 +414,7 @@ static int submit(struct env *env)
 
 static int submit_to_importer(struct env *env)
 {
-	struct drm_drover_submit arg = { .vm_id = drover_vm_id(env->importer.vm) };
+	struct drm_drover_submit arg = {.vm_id = drover_vm_id(env->importer.vm)};
 
 	return result(drmIoctl(env->importer_fd, DRM_IOCTL_DROVER_SUBMIT, &arg));
 }
@@ -418,10 +428,10 @@ static void prepare_eviction(struct env *env)
 static void submissions(void)
 {
 	static const struct call calls[] = {
-		{ "SUBMIT", check_contents, submit, NULL },
-		{ "SUBMIT after an eviction", prepare_eviction, submit, NULL },
-		{ "SUBMIT of an importer after an eviction", prepare_eviction, submit_to_importer,
-		  NULL },
+		{"SUBMIT", check_contents, submit, NULL},
+		{"SUBMIT after an eviction", prepare_eviction, submit, NULL},
+		{"SUBMIT of an importer after an eviction", prepare_eviction, submit_to_importer,
+		 NULL},
 	};
 
 	check_calls(calls, ARRAY_SIZE(calls));
@@ -431,7 +441,8 @@ static void submissions(void)
 
 static int export_bo(struct env *env)
 {
-	return result(drmPrimeHandleToFD(env->fd, env->made, DRM_CLOEXEC | DRM_RDWR, &env->made_fd));
+	return result(
+		drmPrimeHandleToFD(env->fd, env->made, DRM_CLOEXEC | DRM_RDWR, &env->made_fd));
 }
 
 static void prepare_export(struct env *env)
@@ -455,7 +466,7 @@ static int import_bo(struct env *env)
 
 static void undo_import(struct env *env)
 {
-	struct drm_gem_close close = { .handle = env->made };
+	struct drm_gem_close close = {.handle = env->made};
 
 	check_sys(drmIoctl(env->importer_fd, DRM_IOCTL_GEM_CLOSE, &close));
 }
@@ -463,8 +474,8 @@ static void undo_import(struct env *env)
 static void sharing(void)
 {
 	static const struct call calls[] = {
-		{ "PRIME_HANDLE_TO_FD", prepare_export, export_bo, undo_export },
-		{ "PRIME_FD_TO_HANDLE", NULL, import_bo, undo_import },
+		{"PRIME_HANDLE_TO_FD", prepare_export, export_bo, undo_export},
+		{"PRIME_FD_TO_HANDLE", NULL, import_bo, undo_import},
 	};
 
 	check_calls(calls, ARRAY_SIZE(calls));

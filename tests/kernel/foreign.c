@@ -22,7 +22,7 @@
 
 #include "../modules/drover_static_importer.h"
 
-#define SIZE	(256 * KIB)
+#define SIZE (256 * KIB)
 
 /* ---- Static exporters ---- */
 
@@ -44,8 +44,8 @@ static struct foreign new_udmabuf(void)
 {
 	int memfd = check_sys(memfd_create("drover-test", MFD_ALLOW_SEALING | MFD_CLOEXEC));
 	int dev = check_sys(open("/dev/udmabuf", O_RDWR | O_CLOEXEC));
-	struct udmabuf_create create = { .memfd = memfd, .flags = UDMABUF_FLAGS_CLOEXEC,
-					 .size = SIZE };
+	struct udmabuf_create create = {
+		.memfd = memfd, .flags = UDMABUF_FLAGS_CLOEXEC, .size = SIZE};
 	struct foreign foreign;
 
 	check_sys(ftruncate(memfd, SIZE));
@@ -60,7 +60,7 @@ static struct foreign new_udmabuf(void)
 static struct foreign new_heap_buffer(void)
 {
 	int heap = check_sys(open("/dev/dma_heap/system", O_RDWR | O_CLOEXEC));
-	struct dma_heap_allocation_data data = { .len = SIZE, .fd_flags = O_RDWR | O_CLOEXEC };
+	struct dma_heap_allocation_data data = {.len = SIZE, .fd_flags = O_RDWR | O_CLOEXEC};
 	struct foreign foreign;
 
 	check_sys(ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &data));
@@ -72,8 +72,8 @@ static struct foreign new_heap_buffer(void)
 
 static struct foreign new_vgem_buffer(void)
 {
-	struct drm_mode_create_dumb create = { .width = 256, .height = SIZE / 1024, .bpp = 32 };
-	struct drm_mode_map_dumb map = { 0 };
+	struct drm_mode_create_dumb create = {.width = 256, .height = SIZE / 1024, .bpp = 32};
+	struct drm_mode_map_dumb map = {0};
 	int fd = vgem_open(true);
 	struct foreign foreign;
 
@@ -186,7 +186,8 @@ static int static_importer_open(void)
 	if (fd < 0 && !system("modprobe drover_static_importer"))
 		check(eventually((fd = open(STATIC_IMPORTER_PATH, O_RDWR | O_CLOEXEC)) >= 0),
 		      "drover_static_importer was loaded, but has no device node");
-	check(fd >= 0, "drover_static_importer can't be loaded: build tests/modules for this kernel");
+	check(fd >= 0,
+	      "drover_static_importer can't be loaded: build tests/modules for this kernel");
 	return fd;
 }
 
@@ -306,7 +307,7 @@ static void vgem_imports(void)
 	unsigned int pins = kernel_before_7() ? 1 : 0;
 	struct gpu gpu = gpu_open(0);
 	struct client_bo bo = gpu_bo(&gpu, SIZE, VRAM | GTT);
-	struct drm_gem_close close_handle = { 0 };
+	struct drm_gem_close close_handle = {0};
 	int fd = bo_export(bo.bo), vgem = vgem_open(false);
 
 	check_ok(gpu_fill(&gpu, bo.va, SIZE, 9, 1));
@@ -379,7 +380,7 @@ static void cpu_access_while_it_moves(void)
 	struct gpu gpu = gpu_open(0);
 	struct client_bo bo = gpu_bo(&gpu, SIZE, VRAM);
 	uint32_t *words = map_fd(bo_export(bo.bo), 0), round = 0;
-	struct mover mover = { .gpu = &gpu, .bo = &bo };
+	struct mover mover = {.gpu = &gpu, .bo = &bo};
 	int64_t end = now_ns() + SECOND_NS;
 	pthread_t thread = test_thread(keep_moving, &mover);
 
@@ -409,7 +410,7 @@ static void cpu_access_waits_for_writers(void)
 	struct client_bo bo = gpu_bo(&gpu, SIZE, VRAM | GTT);
 	int fd = bo_export(bo.bo);
 	struct held_fence hold = fence_hold();
-	struct dma_buf_sync bad = { .flags = ~0ULL };
+	struct dma_buf_sync bad = {.flags = ~0ULL};
 	struct job job = job_new(&gpu);
 	pthread_t thread;
 

@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define SIZE	MIB
-#define OTHERS	0xdeadbeef
+#define SIZE   MIB
+#define OTHERS 0xdeadbeef
 
 struct share {
 	struct gpu exporter, importer;
@@ -20,7 +20,7 @@ struct share {
 
 static struct share share_new(void)
 {
-	struct share share = { .exporter = gpu_open(0), .importer = gpu_open(1) };
+	struct share share = {.exporter = gpu_open(0), .importer = gpu_open(1)};
 	int fd;
 
 	share.bo = gpu_bo(&share.exporter, SIZE, VRAM | GTT);

@@ -21,9 +21,9 @@
 
 #include <xf86drm.h>
 
-#define SIZE	(256 * KIB)
-#define DEVICES	3
-#define DRIVER	"/sys/bus/platform/drivers/drover"
+#define SIZE    (256 * KIB)
+#define DEVICES 3
+#define DRIVER  "/sys/bus/platform/drivers/drover"
 
 /* ---- Devices that come and go ---- */
 
@@ -68,7 +68,7 @@ struct share {
 
 static struct client_bo import_fd(struct gpu *importer, int fd)
 {
-	struct client_bo import = { .bo = bo_import(importer, fd) };
+	struct client_bo import = {.bo = bo_import(importer, fd)};
 
 	import.va = gpu_bind(importer, import.bo);
 	return import;
@@ -76,7 +76,7 @@ static struct client_bo import_fd(struct gpu *importer, int fd)
 
 static struct share share_new(unsigned int exporter, unsigned int importer, uint32_t value)
 {
-	struct share share = { .exporter = gpu_open(exporter), .importer = gpu_open(importer) };
+	struct share share = {.exporter = gpu_open(exporter), .importer = gpu_open(importer)};
 	int fd;
 
 	share.bo = gpu_bo(&share.exporter, SIZE, VRAM | GTT);
@@ -198,7 +198,7 @@ static void importer_is_killed_during_a_move(void)
 {
 	struct gpu gpu = gpu_open(0);
 	struct client_bo bo = gpu_bo(&gpu, SIZE, VRAM | GTT);
-	struct eviction eviction = { .bo = bo.bo };
+	struct eviction eviction = {.bo = bo.bo};
 	int fd = bo_export(bo.bo), pipes[2];
 	pthread_t thread;
 	pid_t child;
@@ -406,7 +406,7 @@ static void descriptor_is_closed_during_import(void)
 	test_thread_join(thread);
 }
 
-#define FILES	6
+#define FILES 6
 
 static pthread_barrier_t together;
 
@@ -478,7 +478,7 @@ static void on_bus_error(int signal)
 /* Reads and writes a mapping whose memory may be gone. SIGBUS is an answer, too. */
 static void touch(uint32_t *words)
 {
-	struct sigaction action = { .sa_handler = on_bus_error };
+	struct sigaction action = {.sa_handler = on_bus_error};
 	volatile uint64_t i;
 
 	check_sys(sigaction(SIGBUS, &action, NULL));
@@ -507,25 +507,25 @@ static void check_works(unsigned int exporter, unsigned int importer)
 
 static void every_ioctl_of_an_unplugged_device(void)
 {
-	struct drm_drover_device_info device = { 0 };
-	struct drm_drover_bo_create create = { .size = PAGE, .placements = VRAM };
-	struct drm_drover_bo_mmap mmap = { 0 };
-	struct drm_drover_bo_info bo = { 0 };
-	struct drm_drover_vm_create vm = { 0 };
-	struct drm_drover_vm_destroy destroy = { 0 };
-	struct drm_drover_vm_bind bind = { 0 };
-	struct drm_drover_vm_info info = { 0 };
-	struct drm_drover_submit submit = { 0 };
-	struct drm_drover_evict evict = { .target = DRM_DROVER_EVICT_ALL };
+	struct drm_drover_device_info device = {0};
+	struct drm_drover_bo_create create = {.size = PAGE, .placements = VRAM};
+	struct drm_drover_bo_mmap mmap = {0};
+	struct drm_drover_bo_info bo = {0};
+	struct drm_drover_vm_create vm = {0};
+	struct drm_drover_vm_destroy destroy = {0};
+	struct drm_drover_vm_bind bind = {0};
+	struct drm_drover_vm_info info = {0};
+	struct drm_drover_submit submit = {0};
+	struct drm_drover_evict evict = {.target = DRM_DROVER_EVICT_ALL};
 	struct {
 		unsigned long request;
 		void *argument;
 	} calls[] = {
-		{ DRM_IOCTL_DROVER_DEVICE_INFO, &device }, { DRM_IOCTL_DROVER_BO_CREATE, &create },
-		{ DRM_IOCTL_DROVER_BO_MMAP, &mmap },	   { DRM_IOCTL_DROVER_BO_INFO, &bo },
-		{ DRM_IOCTL_DROVER_VM_CREATE, &vm },	   { DRM_IOCTL_DROVER_VM_DESTROY, &destroy },
-		{ DRM_IOCTL_DROVER_VM_BIND, &bind },	   { DRM_IOCTL_DROVER_VM_INFO, &info },
-		{ DRM_IOCTL_DROVER_SUBMIT, &submit },	   { DRM_IOCTL_DROVER_EVICT, &evict },
+		{DRM_IOCTL_DROVER_DEVICE_INFO, &device}, {DRM_IOCTL_DROVER_BO_CREATE, &create},
+		{DRM_IOCTL_DROVER_BO_MMAP, &mmap},       {DRM_IOCTL_DROVER_BO_INFO, &bo},
+		{DRM_IOCTL_DROVER_VM_CREATE, &vm},       {DRM_IOCTL_DROVER_VM_DESTROY, &destroy},
+		{DRM_IOCTL_DROVER_VM_BIND, &bind},       {DRM_IOCTL_DROVER_VM_INFO, &info},
+		{DRM_IOCTL_DROVER_SUBMIT, &submit},      {DRM_IOCTL_DROVER_EVICT, &evict},
 	};
 	struct gpu gpu;
 	size_t i;
@@ -536,8 +536,9 @@ static void every_ioctl_of_an_unplugged_device(void)
 	bo_new_private(&gpu, SIZE, GTT);
 	unbind(0);
 	for (i = 0; i < ARRAY_SIZE(calls); i++) {
-		int error = drmIoctl(drover_device_fd(gpu.dev), calls[i].request,
-				     calls[i].argument) ? -errno : 0;
+		int error = drmIoctl(drover_device_fd(gpu.dev), calls[i].request, calls[i].argument)
+				    ? -errno
+				    : 0;
 
 		check(error == -ENODEV, "ioctl %zu of an unplugged device: %d, expected %d", i,
 		      error, -ENODEV);
@@ -652,7 +653,7 @@ static void unbound_with_a_running_job(void)
 
 static void mappings_of_an_unbound_device(void)
 {
-	static const uint32_t placements[] = { VRAM, GTT };
+	static const uint32_t placements[] = {VRAM, GTT};
 	uint32_t *untouched[2], *touched[2];
 	struct gpu gpu;
 	size_t i;

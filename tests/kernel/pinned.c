@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define PINNED	10
+#define PINNED 10
 
 /* Ten BOs of 1 MiB, each of them imported, and so pinned. */
 struct pins {
@@ -22,7 +22,7 @@ struct pins {
 static struct client_bo import_bo(struct gpu *importer, struct drover_bo *bo)
 {
 	int fd = bo_export(bo);
-	struct client_bo import = { .bo = bo_import(importer, fd) };
+	struct client_bo import = {.bo = bo_import(importer, fd)};
 
 	close(fd);
 	import.va = gpu_bind(importer, import.bo);
@@ -31,7 +31,7 @@ static struct client_bo import_bo(struct gpu *importer, struct drover_bo *bo)
 
 static struct pins pins_new(void)
 {
-	struct pins pins = { .exporter = gpu_open(0), .importer = gpu_open(1) };
+	struct pins pins = {.exporter = gpu_open(0), .importer = gpu_open(1)};
 	uint32_t i;
 
 	for (i = 0; i < PINNED; i++) {
@@ -93,7 +93,8 @@ static void pins_are_counted(void)
 	for (i = 0; i < PINNED; i++) {
 		check_ok(drover_vm_unbind(pins.importer.vm, pins.import[i].va, MIB));
 		drover_bo_unref(pins.import[i].bo);
-		check(eventually(bo_info(pins.bo[i].bo).pins == 0), "pinned by an import that's gone");
+		check(eventually(bo_info(pins.bo[i].bo).pins == 0),
+		      "pinned by an import that's gone");
 	}
 	check_eq(device_info(pins.exporter.dev).pinned, 0);
 	check_eq(device_info(pins.exporter.dev).pinned_max, PINNED * MIB);

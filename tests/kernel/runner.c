@@ -26,8 +26,8 @@
 #include <cmocka.h>
 
 /* A test that takes longer hangs. */
-#define TEST_SECONDS	90
-#define EXIT_SKIPPED	77
+#define TEST_SECONDS 90
+#define EXIT_SKIPPED 77
 
 /* Written by the test's process, read by the runner. */
 static struct outcome {
@@ -147,7 +147,7 @@ int64_t now_ns(void)
 
 void sleep_ms(unsigned int ms)
 {
-	struct timespec left = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
+	struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
 
 	while (nanosleep(&left, &left) && errno == EINTR)
 		;
@@ -216,8 +216,8 @@ void debugfs_path(struct drover_device *dev, const char *file, char *path, size_
 
 void send_fd(int socket, int fd)
 {
-	char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	struct iovec byte = { "", 1 };
+	char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec byte = {"", 1};
 	struct msghdr message = {
 		.msg_iov = &byte,
 		.msg_iovlen = 1,
@@ -236,7 +236,7 @@ void send_fd(int socket, int fd)
 int receive_fd(int socket)
 {
 	char control[CMSG_SPACE(sizeof(int))], buffer;
-	struct iovec byte = { &buffer, 1 };
+	struct iovec byte = {&buffer, 1};
 	struct msghdr message = {
 		.msg_iov = &byte,
 		.msg_iovlen = 1,
@@ -294,8 +294,8 @@ static void check_clean(void)
 		check_ok(drover_device_open(i, &dev));
 		if (!eventually(is_clean(dev, &info)))
 			die("left behind on device %u: %llu bytes of VRAM, %llu of GTT, %llu pinned",
-			     info.device_index, (unsigned long long)info.vram_used,
-			     (unsigned long long)info.gtt_used, (unsigned long long)info.pinned);
+			    info.device_index, (unsigned long long)info.vram_used,
+			    (unsigned long long)info.gtt_used, (unsigned long long)info.pinned);
 		drover_device_close(dev);
 	}
 }
@@ -303,7 +303,7 @@ static void check_clean(void)
 /* Waits for a test's process and ends what it started. Returns its exit status, or -1 if it hung. */
 static int wait_for_test(pid_t child)
 {
-	struct pollfd exited = { .fd = pidfd_open(child, 0), .events = POLLIN };
+	struct pollfd exited = {.fd = pidfd_open(child, 0), .events = POLLIN};
 	bool hung = poll(&exited, 1, TEST_SECONDS * 1000) != 1;
 	int status;
 
@@ -319,8 +319,8 @@ static int wait_for_test(pid_t child)
 	}
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
-	snprintf(outcome->text, sizeof(outcome->text), "killed by signal %d (%s)",
-		 WTERMSIG(status), strsignal(WTERMSIG(status)));
+	snprintf(outcome->text, sizeof(outcome->text), "killed by signal %d (%s)", WTERMSIG(status),
+		 strsignal(WTERMSIG(status)));
 	return -1;
 }
 
@@ -383,6 +383,6 @@ int test_main(const char *suite, const struct test *tests, size_t count, int arg
 		};
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);
-	return _cmocka_run_group_tests(suite, table, count, NULL, NULL) ? EXIT_FAILURE :
-									 EXIT_SUCCESS;
+	return _cmocka_run_group_tests(suite, table, count, NULL, NULL) ? EXIT_FAILURE
+									: EXIT_SUCCESS;
 }

@@ -17,8 +17,8 @@
 
 #include <xf86drm.h>
 
-#define SIZE	(1 * MIB)
-#define DEVICES	4
+#define SIZE    (1 * MIB)
+#define DEVICES 4
 
 /* A BO of one device, imported by another. */
 struct share {
@@ -34,7 +34,7 @@ static bool have_p2p(struct gpu *gpu)
 static struct client_bo import_bo(struct gpu *importer, struct drover_bo *bo)
 {
 	int fd = bo_export(bo);
-	struct client_bo import = { .bo = bo_import(importer, fd) };
+	struct client_bo import = {.bo = bo_import(importer, fd)};
 
 	close(fd);
 	import.va = gpu_bind(importer, import.bo);
@@ -43,7 +43,7 @@ static struct client_bo import_bo(struct gpu *importer, struct drover_bo *bo)
 
 static struct share share_new(unsigned int exporter, unsigned int importer)
 {
-	struct share share = { .exporter = gpu_open(exporter), .importer = gpu_open(importer) };
+	struct share share = {.exporter = gpu_open(exporter), .importer = gpu_open(importer)};
 
 	share.bo = gpu_bo(&share.exporter, SIZE, VRAM | GTT);
 	share.import = import_bo(&share.importer, share.bo.bo);
@@ -265,7 +265,7 @@ static void ring_of_4(void)
 /* One job of each device needs both BOs: its own and the other's. */
 static void both_directions_at_once(void)
 {
-	struct gpu gpu[2] = { gpu_open(0), gpu_open(1) };
+	struct gpu gpu[2] = {gpu_open(0), gpu_open(1)};
 	struct client_bo own[2], other[2], sum[2];
 	unsigned int i, round;
 
@@ -278,7 +278,7 @@ static void both_directions_at_once(void)
 		other[i] = import_bo(&gpu[i], own[1 - i].bo);
 
 	for (round = 0; round < 4; round++) {
-		struct job job[2] = { job_new(&gpu[0]), job_new(&gpu[1]) };
+		struct job job[2] = {job_new(&gpu[0]), job_new(&gpu[1])};
 
 		if (round & 1)
 			gpu_press(0, own[0].bo);
@@ -402,7 +402,7 @@ static void comes_home(void)
 static void import_belongs_to_its_exporter(void)
 {
 	struct share share = share_new(0, 1);
-	struct drm_drover_bo_mmap arg = { .handle = drover_bo_handle(share.import.bo) };
+	struct drm_drover_bo_mmap arg = {.handle = drover_bo_handle(share.import.bo)};
 	struct drm_drover_evict result;
 	uint32_t *words;
 
@@ -411,8 +411,10 @@ static void import_belongs_to_its_exporter(void)
 	check_eq(result.evicted + result.busy, 0);
 	check_ok(drover_vm_evict(share.importer.vm, &result));
 	check_eq(result.evicted + result.busy, 0);
-	check_err(drmIoctl(drover_device_fd(share.importer.dev), DRM_IOCTL_DROVER_BO_MMAP, &arg) ?
-			  -errno : 0, -EOPNOTSUPP);
+	check_err(drmIoctl(drover_device_fd(share.importer.dev), DRM_IOCTL_DROVER_BO_MMAP, &arg)
+			  ? -errno
+			  : 0,
+		  -EOPNOTSUPP);
 
 	/* libdrover maps it through the dma-buf; the mapping follows moves, too. */
 	words = bo_map(share.import.bo);

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TRACING	"/sys/kernel/tracing"
+#define TRACING "/sys/kernel/tracing"
 
 /* ---- fdinfo ---- */
 
@@ -123,7 +123,7 @@ struct table {
 
 static struct table open_table(struct drover_device *dev, const char *file)
 {
-	struct table table = { 0 };
+	struct table table = {0};
 	char path[128];
 
 	debugfs_path(dev, file, path, sizeof(path));
@@ -191,7 +191,7 @@ struct gem_sums {
 static struct gem_sums sum_gem(struct drover_device *dev)
 {
 	struct table table = open_table(dev, "gem");
-	struct gem_sums sums = { 0 };
+	struct gem_sums sums = {0};
 
 	while (next_row(&table)) {
 		uint64_t size = number(&table, "size");
@@ -216,7 +216,8 @@ static void debugfs_gem_sums_up(void)
 {
 	struct gpu gpu = gpu_open(0), other = gpu_open(1);
 	uint64_t evictions = device_info(gpu.dev).evictions;
-	struct client_bo vram = gpu_bo(&gpu, 2 * MIB, VRAM), gtt = gpu_bo(&gpu, 3 * MIB, GTT), import;
+	struct client_bo vram = gpu_bo(&gpu, 2 * MIB, VRAM), gtt = gpu_bo(&gpu, 3 * MIB, GTT),
+			 import;
 	struct drm_drover_device_info info;
 	struct gem_sums sums;
 
@@ -336,7 +337,7 @@ static void events_exist(void)
 {
 	static const char *const events[] = {
 		"drover_evict", "drover_invalidate", "drover_suspend", "drover_resume",
-		"drover_remap", "drover_pin",	     "drover_submit",
+		"drover_remap", "drover_pin",        "drover_submit",
 	};
 	size_t i;
 
@@ -389,7 +390,8 @@ static void events_fire(void)
 	      "two VMs were suspended, not in the trace:\n%s", text);
 	submits = count_lines(text, "drover_submit:", "commands=1 buffers=0");
 	check(submits == 2, "two submissions, %u in the trace:\n%s", submits, text);
-	check(!count_lines(text, "drover_pin:", ""), "nothing was pinned; the trace says:\n%s", text);
+	check(!count_lines(text, "drover_pin:", ""), "nothing was pinned; the trace says:\n%s",
+	      text);
 	free(text);
 }
 

@@ -12,12 +12,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PROCESSES	4
-#define DEVICES		3
-#define SIZE		(128 * KIB)
-#define BOS		32
-#define BOUND		8
-#define RUN_NS		(3 * SECOND_NS)
+#define PROCESSES 4
+#define DEVICES   3
+#define SIZE      (128 * KIB)
+#define BOS       32
+#define BOUND     8
+#define RUN_NS    (3 * SECOND_NS)
 
 /* A BO and what has to be in it. */
 struct slot {
@@ -75,7 +75,7 @@ static void bind_slot(struct worker *worker, struct slot *slot)
 
 static void renew_slot(struct worker *worker, struct slot *slot)
 {
-	static const uint32_t placements[] = { VRAM, GTT, VRAM | GTT, VRAM | GTT };
+	static const uint32_t placements[] = {VRAM, GTT, VRAM | GTT, VRAM | GTT};
 
 	if (slot->bo) {
 		unbind_slot(worker, slot);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define SIZE	(64 * KIB)
+#define SIZE (64 * KIB)
 
 static struct drm_drover_bind map_op(struct drover_bo *bo, uint64_t va, uint64_t offset,
 				     uint64_t size)
@@ -24,7 +24,7 @@ static struct drm_drover_bind map_op(struct drover_bo *bo, uint64_t va, uint64_t
 
 static struct drm_drover_bind unmap_op(uint64_t va, uint64_t size)
 {
-	return (struct drm_drover_bind){ .op = DRM_DROVER_BIND_UNMAP, .va = va, .size = size };
+	return (struct drm_drover_bind){.op = DRM_DROVER_BIND_UNMAP, .va = va, .size = size};
 }
 
 /* A shared BO of SIZE with a value of its own, bound nowhere. */
@@ -55,7 +55,7 @@ static void check_faults(struct gpu *gpu, uint64_t va)
 static void new_vm_is_empty(void)
 {
 	struct gpu gpu = gpu_open(0);
-	struct drm_drover_vm_info info = vm_info(&gpu), empty = { .vm_id = info.vm_id };
+	struct drm_drover_vm_info info = vm_info(&gpu), empty = {.vm_id = info.vm_id};
 
 	check(info.vm_id, "a VM has the number 0");
 	check(!memcmp(&info, &empty, sizeof(info)), "a new VM isn't empty");
@@ -229,10 +229,8 @@ static void order_within_one_call(void)
 	struct gpu gpu = gpu_open(0);
 	struct drover_bo *a = new_bo(&gpu, 1), *b = new_bo(&gpu, 2);
 	struct drm_drover_bind ops[] = {
-		map_op(a, gpu.va, 0, SIZE),
-		unmap_op(gpu.va + PAGE, PAGE),
-		map_op(b, gpu.va, 0, PAGE),
-		map_op(b, gpu.va + SIZE, 0, SIZE),
+		map_op(a, gpu.va, 0, SIZE),    unmap_op(gpu.va + PAGE, PAGE),
+		map_op(b, gpu.va, 0, PAGE),    map_op(b, gpu.va + SIZE, 0, SIZE),
 		unmap_op(gpu.va + SIZE, SIZE),
 	};
 
@@ -255,11 +253,11 @@ static void all_or_nothing(void)
 		struct drm_drover_bind op;
 		int error;
 	} bad[] = {
-		{ bad_handle, -ENOENT },
-		{ bad_flags, -EINVAL },
-		{ map_op(private, va, 0, SIZE), -EPERM },
-		{ map_op(b, end, 0, SIZE), -EINVAL },
-		{ map_op(b, va, PAGE, SIZE), -EINVAL },
+		{bad_handle, -ENOENT},
+		{bad_flags, -EINVAL},
+		{map_op(private, va, 0, SIZE), -EPERM},
+		{map_op(b, end, 0, SIZE), -EINVAL},
+		{map_op(b, va, PAGE, SIZE), -EINVAL},
 	};
 	size_t i;
 
@@ -269,14 +267,15 @@ static void all_or_nothing(void)
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct drm_drover_bind ops[] = {
 			map_op(b, va + 2 * PAGE, 0, PAGE), /* would split */
-			unmap_op(va + 4 * PAGE, PAGE),	   /* would split again */
-			map_op(b, va + SIZE, 0, SIZE),	   /* would add a mapping and a BO */
+			unmap_op(va + 4 * PAGE, PAGE),     /* would split again */
+			map_op(b, va + SIZE, 0, SIZE),     /* would add a mapping and a BO */
 			bad[i].op,
 			unmap_op(va, SIZE),
 		};
 		uint32_t failed = 77;
 
-		check_err(drover_vm_bind_array(gpu.vm, ops, ARRAY_SIZE(ops), &failed), bad[i].error);
+		check_err(drover_vm_bind_array(gpu.vm, ops, ARRAY_SIZE(ops), &failed),
+			  bad[i].error);
 		check_eq(failed, 3);
 		check_counts(&gpu, 1, 1);
 		check_ok(gpu_check(&gpu, va, SIZE, 1, 0));
@@ -387,7 +386,8 @@ static void evicts_unbound_private_bos(void)
 {
 	struct gpu gpu = gpu_open(0), other = gpu_add_vm(&gpu);
 	struct drover_bo *mine = bo_new_private(&gpu, MIB, VRAM),
-			 *others = bo_new_private(&other, MIB, VRAM), *shared = bo_new(&gpu, MIB, VRAM);
+			 *others = bo_new_private(&other, MIB, VRAM),
+			 *shared = bo_new(&gpu, MIB, VRAM);
 	struct drm_drover_evict result;
 
 	check_ok(drover_vm_evict(gpu.vm, &result));
