@@ -14,7 +14,7 @@
 #define FOREIGN_EXPORTER_PATH	"/dev/drover-foreign-exporter"
 
 /* On 6.12 the core pins what is mapped: pins of importers that can move bind, too. */
-#define FOREIGN_BUFFER_PINS	(1U << 0)
+#define FOREIGN_BUFFER_PINS	0x1
 
 struct foreign_buffer_create {
 	__u64 size;
@@ -68,7 +68,7 @@ struct foreign_buffer_state {
 
 #define FOREIGN_IMPORTER_PATH	"/dev/drover-foreign-importer"
 
-#define FOREIGN_ATTACH_P2P	(1U << 0)
+#define FOREIGN_ATTACH_P2P	0x1
 
 struct foreign_attach {
 	__s32 fd;

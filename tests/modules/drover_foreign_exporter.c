@@ -13,6 +13,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/wait.h>
@@ -28,7 +29,7 @@ MODULE_INFO(import_ns, "DMA_BUF");
 
 #define OLD_PLACE	0xdbdbdbdb
 #define NOT_YET_COPIED	0xbbbbbbbb
-#define MAX_SIZE	(1 << 20)
+#define MAX_SIZE	SZ_1M
 #define MAX_WAIT	(20 * HZ)
 
 /* Where a buffer is, or was. */
@@ -177,7 +178,7 @@ static struct sg_table *buffer_map(struct dma_buf_attachment *attach,
 	int ret;
 
 	check_locked(attach->dmabuf);
-	mapping = kzalloc(sizeof(*mapping), GFP_KERNEL);
+	mapping = kzalloc_obj(*mapping);
 	if (!mapping)
 		return ERR_PTR(-ENOMEM);
 	ret = sg_alloc_table_from_pages(&mapping->sgt, place->pages, place->count, 0,
@@ -411,7 +412,7 @@ static struct buffer *buffer_new(u64 size, u32 flags)
 
 	if (!size || size > MAX_SIZE || !PAGE_ALIGNED(size) || flags & ~FOREIGN_BUFFER_PINS)
 		return ERR_PTR(-EINVAL);
-	buffer = kzalloc(sizeof(*buffer), GFP_KERNEL);
+	buffer = kzalloc_obj(*buffer);
 	if (!buffer)
 		return ERR_PTR(-ENOMEM);
 	INIT_LIST_HEAD(&buffer->old);

@@ -209,7 +209,10 @@ static int importer_signal(struct importer *importer)
 	return 0;
 }
 
-/* Nor here: the test looks while somebody waits. The mapping stays until the fence has signalled. */
+/*
+ * Nor here: the test looks while somebody waits. The mapping stays until the
+ * fence has signalled.
+ */
 static int importer_checksum(struct importer *importer, u64 __user *user)
 {
 	struct device *dev = &importer_device->dev;
