@@ -306,6 +306,8 @@ void submit_and_wait(struct drover_submission *sub, struct drover_sync *sync)
 	status = drover_sync_status(sync, 0);
 	if (status == -EILSEQ)
 		die("a job found wrong data in its memory");
+	if (status == -ETIME)
+		die("a job ran into its time limit; is the machine busy with something else?");
 	if (status != 1)
 		die("a job failed: %s", strerror(-status));
 }

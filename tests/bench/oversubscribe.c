@@ -458,7 +458,7 @@ static double of_fitting(const struct run *run)
 /* Each once: either it fails or it doesn't. */
 static void try_pinned(struct shared *shared, bool pin, struct trial trials[CLIENTS][LOADS])
 {
-	const char *const params[] = {"devices=2",        "vram_mib=64",
+	const char *const params[] = {"devices=4",        "vram_mib=64",
 				      "gtt_mib=64",       pin ? "pin_imports=1" : "pin_imports=0",
 				      "pin_limit_mib=64", NULL};
 	const uint32_t both = DRM_DROVER_PLACEMENT_VRAM | DRM_DROVER_PLACEMENT_GTT;
