@@ -268,6 +268,7 @@ static void turns(void)
 {
 	enum { TURNS = 20 };
 	struct share share = share_new();
+	struct held_fence hold = fence_hold();
 	struct client_bo one[2];
 	struct job job[TURNS];
 	unsigned int i, side;
@@ -284,8 +285,12 @@ static void turns(void)
 		drover_submission_add(job[i].sub, share.bo[side].va, share.bo[side].va,
 				      one[side].va, SIZE);
 		drover_submission_buffer(job[i].sub, share.bo[side].bo, READ | WRITE);
+		if (!i)
+			job_wait_fence(&share.gpu[side], &job[i], &hold);
 		job_submit(&job[i]);
 	}
+	/* All of them are in their queues before the first one runs. */
+	fence_release(&hold);
 	for (i = 0; i < TURNS; i++)
 		check_ok(job_wait(&job[i]));
 	check_ok(gpu_check(&share.gpu[0], share.bo[0].va, SIZE, TURNS / 2 * 3, 0));
