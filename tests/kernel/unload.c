@@ -19,7 +19,7 @@
 
 #define SIZE   (64 * KIB)
 #define MODULE "/sys/module/drover"
-#define SMALL	"devices=1 vram_mib=4 gtt_mib=4"
+#define SMALL  "devices=1 vram_mib=4 gtt_mib=4"
 
 static bool is_loaded(void)
 {
@@ -303,11 +303,15 @@ static void leaves_nothing_loaded(void)
 }
 
 static const struct test tests[] = {
-	TEST(parameters_take_effect),      TEST(defaults_are_sensible),
-	TEST(bad_parameters_are_refused),  TEST(comes_and_goes),
+	TEST(parameters_take_effect),
+	TEST(defaults_are_sensible),
+	TEST(bad_parameters_are_refused),
+	TEST(comes_and_goes),
 	TEST(stays_while_anything_is_left),
-	TEST(goes_after_a_killed_process), TEST(a_signalled_fence_may_stay_behind),
-	TEST(a_fence_in_foreign_hands),    TEST(leaves_nothing_loaded),
+	TEST(goes_after_a_killed_process),
+	TEST(a_signalled_fence_may_stay_behind),
+	TEST(a_fence_in_foreign_hands),
+	TEST(leaves_nothing_loaded),
 };
 
 int main(int argc, char **argv)
