@@ -42,6 +42,17 @@
 #define DROVER_FENCE_HOLDS_MODULE 1
 #endif
 
+/*
+ * What dma_fence_init() takes for a lock. Where a fence may outlive the module it
+ * must be the fence's inline one, since ours would have its lockdep class here.
+ */
+#ifdef DROVER_HAS_INDEPENDENT_FENCES
+#define drover_fence_lock(lock)		((void)(lock), (spinlock_t *)NULL)
+#else
+#define drover_fence_lock(lock) \
+	({ spinlock_t *__lock = (lock); spin_lock_init(__lock); __lock; })
+#endif
+
 #ifndef DROVER_HAS_ENABLE_SIGNALING
 #define dma_fence_enable_signaling	dma_fence_enable_sw_signaling
 #endif

@@ -38,7 +38,7 @@
 
 struct drover_fence {
 	struct dma_fence base;
-	/* The fence's own, as dma_fence_init() wants one. */
+	/* For drover_fence_lock() */
 	spinlock_t lock;
 };
 
@@ -82,8 +82,8 @@ static struct dma_fence *drover_fence_init(struct drover_fence *fence, u64 conte
 #if DROVER_FENCE_HOLDS_MODULE
 	__module_get(THIS_MODULE);
 #endif
-	spin_lock_init(&fence->lock);
-	dma_fence_init(&fence->base, &drover_fence_ops, &fence->lock, context, seqno);
+	dma_fence_init(&fence->base, &drover_fence_ops, drover_fence_lock(&fence->lock),
+		       context, seqno);
 	return &fence->base;
 }
 

@@ -61,7 +61,7 @@
 struct drover_working_set_fence {
 	/** @base: the fence; first */
 	struct dma_fence base;
-	/** @lock: the fence's own */
+	/** @lock: for drover_fence_lock() */
 	spinlock_t lock;
 	/** @vm: valid until the fence is signalled */
 	struct drover_vm *vm;
@@ -227,9 +227,8 @@ static void drover_working_set_fence_init(struct drover_working_set_fence *fence
 	__module_get(THIS_MODULE);
 #endif
 	fence->vm = vm;
-	spin_lock_init(&fence->lock);
-	dma_fence_init(&fence->base, &drover_working_set_fence_ops, &fence->lock,
-		       context, seqno);
+	dma_fence_init(&fence->base, &drover_working_set_fence_ops,
+		       drover_fence_lock(&fence->lock), context, seqno);
 }
 
 static void drover_pair_add_fence(struct drover_pair *pair)
