@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Long-running VMs: jobs without an end and without a fence, stopped between two
- * commands when something of theirs has to move, and going on when it is back.
+ * Long-running VMs: jobs without an end and without a fence, stopped when something
+ * of theirs has to move, and going on where they were when it is back.
  * Two devices of 8 MiB of VRAM and 16 MiB of GTT, min_run_ms=40.
  */
 #include "common.h"
@@ -368,6 +368,30 @@ static void nothing_is_lost_by_preemption(void)
 	check(info.preemptions <= (uint64_t)ms * 2 / MIN_RUN_MS + 2,
 	      "preempted %llu times in %lld ms: more often than min_run_ms allows",
 	      (unsigned long long)info.preemptions, (long long)ms);
+}
+
+/* Commands that take long: wherever one is stopped, no word of it is done twice or left out. */
+static void long_commands_go_on_where_they_were(void)
+{
+	enum { ROUNDS = 60 };
+	const uint64_t half = 2 * MIB;
+	struct longrun longrun = longrun_open(0);
+	struct longrun_bo bo = longrun_bo(&longrun, 2 * half, VRAM, false);
+	struct evictor evictor = {.longrun = &longrun, .handle = bo.handle};
+	pthread_t thread;
+
+	fill_words(bo.words, half, 0, 0);
+	fill_words(bo.words + half / 4, half, 1, 0);
+	thread = test_thread(evict_all_the_time, &evictor);
+	check_ok(SUBMIT(&longrun, do_add(bo.va, bo.va, bo.va + half, half),
+			do_add(bo.va, bo.va, bo.va + half, half), do_loop(ROUNDS - 1)));
+	check(is_done(&longrun, 1), "the job doesn't end while its BO is evicted again and again");
+	atomic_store(&evictor.stop, true);
+	test_thread_join(thread);
+	check_undisturbed(&longrun);
+	check(longrun_info(&longrun).preemptions >= 2, "preempted %llu times only",
+	      (unsigned long long)longrun_info(&longrun).preemptions);
+	check_words(bo.words, half, 2 * ROUNDS, 0);
 }
 
 /* Implicit sync of others on the same BO, sync files and CPU accesses stop nobody. */
@@ -787,6 +811,7 @@ static const struct test tests[] = {
 	TEST(submit_waits_for_in_syncs),
 	TEST(goes_on_after_an_eviction),
 	TEST(nothing_is_lost_by_preemption),
+	TEST(long_commands_go_on_where_they_were),
 	TEST(implicit_sync_preempts_nobody),
 	TEST(two_endless_vms_progress_equally),
 	TEST(three_endless_vms_progress),
