@@ -338,6 +338,9 @@ static void move_with_fence_waits_for_jobs(void)
 	check_ok(gpu_fill(&gpu, bo.va, SIZE, 1, 1));
 	job = held_doubling(&gpu, bo.va, &hold);
 	check_ok(exporter_move(&exporter, FOREIGN_MOVE_FENCE));
+	/* Mapped until the job is done, and nobody keeps the lock for that long. */
+	sleep_ms(CHANCE_MS);
+	check_eq(exporter_state(&exporter).stale_maps, 1);
 	check(!job_done(&job), "a job is done before the fence that it waits for");
 	call_start(&finishing, exporter_finish, &exporter, 0);
 	check_call_waits(&finishing, "the exporter could copy the buffer of a running job");
