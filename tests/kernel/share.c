@@ -584,13 +584,13 @@ static void *keep_evicting(void *bo)
 	return NULL;
 }
 
-/* One copies to and fro between its own BO and the import, for a while, and every word has to be right. */
-static void work_on_import(struct share *share, unsigned int rounds)
+/* One copies between its own BO and the import, until the time is over, and every word has to be right. */
+static void work_on_import(struct share *share, int64_t end)
 {
 	struct client_bo own = gpu_bo(&share->importer, SIZE, VRAM | GTT);
 	uint32_t round;
 
-	for (round = 0; round < rounds; round++) {
+	for (round = 0; round < 8 || now_ns() < end; round++) {
 		struct job job = job_new(&share->importer);
 
 		drover_submission_fill(job.sub, share->import.va, SIZE, round, 1);
@@ -607,11 +607,8 @@ static void evictions_while_the_importer_works(void)
 {
 	struct share share = share_new(0, 1);
 	pthread_t evictor = test_thread(keep_evicting, share.bo.bo);
-	int64_t end = now_ns() + 2 * SECOND_NS;
 
-	do
-		work_on_import(&share, 8);
-	while (now_ns() < end);
+	work_on_import(&share, now_ns() + 2 * SECOND_NS);
 	stop = true;
 	test_thread_join(evictor);
 	check(vm_info(&share.importer).remaps >= 5, "remapped %llu times only",
@@ -632,9 +629,7 @@ static void evictions_in_both_directions(void)
 			struct share share = share_new(i, 1 - i);
 			pthread_t evictor = test_thread(keep_evicting, share.bo.bo);
 
-			do
-				work_on_import(&share, 8);
-			while (now_ns() < end);
+			work_on_import(&share, end);
 			stop = true;
 			test_thread_join(evictor);
 			test_exit();
