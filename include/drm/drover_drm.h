@@ -37,6 +37,7 @@ extern "C" {
 #define DRM_DROVER_VM_INFO		0x07
 #define DRM_DROVER_SUBMIT		0x08
 #define DRM_DROVER_EVICT		0x09
+#define DRM_DROVER_VM_MMAP		0x0a
 
 #define DRM_IOCTL_DROVER_DEVICE_INFO \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_DROVER_DEVICE_INFO, struct drm_drover_device_info)
@@ -58,6 +59,8 @@ extern "C" {
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_DROVER_SUBMIT, struct drm_drover_submit)
 #define DRM_IOCTL_DROVER_EVICT \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_DROVER_EVICT, struct drm_drover_evict)
+#define DRM_IOCTL_DROVER_VM_MMAP \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_DROVER_VM_MMAP, struct drm_drover_vm_mmap)
 
 /**
  * enum drm_drover_placement - where a BO may be
@@ -325,7 +328,9 @@ struct drm_drover_vm_info {
 	/**
 	 * @lost_reason: positive errno, zero while not lost: ETIME a job timed
 	 * out, EFAULT a GPU page fault (see @fault_address), ENODEV the device went
-	 * away, ENOMEM a long-running VM's working set could not be restored
+	 * away, ENOMEM a long-running VM's working set could not be restored or a
+	 * CPU's fault in the aperture not be served; EIO: what an exporter gave for
+	 * one could not be used
 	 */
 	__u32 lost_reason;
 	/** @mappings: mapped ranges */
@@ -366,6 +371,64 @@ struct drm_drover_vm_info {
 	__u64 preemptions;
 	/** @commands: long-running: commands finished */
 	__u64 commands;
+	/** @faults: CPU faults in the aperture that were served with the memory bound there */
+	__u64 faults;
+};
+
+/** enum drm_drover_vm_mmap_target - what DRM_IOCTL_DROVER_VM_MMAP is about */
+enum drm_drover_vm_mmap_target {
+	/**
+	 * @DRM_DROVER_VM_MMAP_APERTURE: the VM's address range: the byte at offset
+	 * + a is the one at GPU address a. Shared mappings of any part of it, any number of
+	 * times. Nothing is made resident before it is touched; a BO may be evicted
+	 * and moved at any moment, and the next access brings it back. An
+	 * access where nothing is bound is a SIGBUS, a write to what is bound
+	 * READONLY a SIGSEGV. If an access can't be served (no memory, device
+	 * gone, VM lost), the VM is lost and the access finds memory without
+	 * meaning, zeroed at first, so that it doesn't end the process.
+	 *
+	 * fork() doesn't pass the mapping on; mremap() is refused, munmap() of a part
+	 * works; unbinding takes effect at once. What needs the memory's pages
+	 * can't use it: O_DIRECT, vmsplice(), process_vm_readv(), futexes shared
+	 * between processes (EFAULT).
+	 */
+	DRM_DROVER_VM_MMAP_APERTURE = 0,
+	/** @DRM_DROVER_VM_MMAP_STATUS: a page with a struct drm_drover_vm_status; PROT_READ only */
+	DRM_DROVER_VM_MMAP_STATUS = 1,
+};
+
+/**
+ * struct drm_drover_vm_mmap - DRM_IOCTL_DROVER_VM_MMAP: prepare to mmap() something of a VM
+ *
+ * The offset is good for mmap() on the file that owns the VM only, MAP_SHARED
+ * only, for as long as the VM exists; mappings made before it is destroyed
+ * stay. Errors of mmap(): EACCES: another file's VM, or none; EINVAL: MAP_PRIVATE or beyond
+ * the end; EPERM: STATUS to be written.
+ */
+struct drm_drover_vm_mmap {
+	/** @vm_id: number of the VM */
+	__u32 vm_id;
+	/** @target: enum drm_drover_vm_mmap_target */
+	__u32 target;
+	/** @flags: must be zero */
+	__u64 flags;
+	/** @offset: out: for mmap() */
+	__u64 offset;
+	/** @size: out: bytes that may be mapped from @offset on */
+	__u64 size;
+};
+
+/**
+ * struct drm_drover_vm_status - what can be read about a VM without a call
+ *
+ * May grow; what the kernel doesn't know reads as zero. Read each field once:
+ * it changes at any time.
+ */
+struct drm_drover_vm_status {
+	/** @lost_reason: as in struct drm_drover_vm_info; never changes back to zero */
+	__u32 lost_reason;
+	/** @pad: zero */
+	__u32 pad;
 };
 
 /** enum drm_drover_opcode - what a command does; all values are u32 in the CPU's byte order */

@@ -290,6 +290,46 @@ int drover_vm_info(struct drover_vm *vm, struct drm_drover_vm_info *info);
  */
 int drover_vm_evict(struct drover_vm *vm, struct drm_drover_evict *result);
 
+/**
+ * drover_vm_map_aperture() - map a VM's address range into the process
+ * @size: bytes from GPU address 0 on, a multiple of 4096; 0: the whole range (the device's va_end)
+ * @base: out: the byte at GPU address a is at @base + a; a multiple of 2 MiB
+ *
+ * Takes address space only: memory comes when it is touched, is evicted when somebody else
+ * needs it, and comes back at the next touch. An access where nothing is bound is a SIGBUS.
+ * If the kernel can't serve an access, the VM is lost and the access finds
+ * memory without meaning: look at drover_vm_map_status().
+ * See DRM_DROVER_VM_MMAP_APERTURE for what can't be done with such memory.
+ *
+ * The mapping doesn't keep the VM: after drover_vm_destroy() nothing is bound in it.
+ *
+ * Return: 0; -ENOMEM: not so much address space; -EINVAL: @size is beyond the range; -EOPNOTSUPP:
+ * the kernel module has no aperture.
+ */
+int drover_vm_map_aperture(struct drover_vm *vm, uint64_t size, void **base);
+
+/**
+ * drover_vm_unmap_aperture() - undo drover_vm_map_aperture()
+ * @base: what it returned
+ * @size: what it was called with
+ *
+ * Before drover_vm_destroy().
+ */
+int drover_vm_unmap_aperture(struct drover_vm *vm, void *base, uint64_t size);
+
+/**
+ * drover_vm_map_status() - map the word that says whether a VM is lost
+ * @status: out: stays readable, also after drover_vm_destroy(), until drover_vm_unmap_status()
+ *
+ * Reading it costs a memory access and no call. It may be read from any thread.
+ *
+ * Return: 0; -EOPNOTSUPP: the kernel module has none.
+ */
+int drover_vm_map_status(struct drover_vm *vm, const volatile struct drm_drover_vm_status **status);
+
+/** drover_vm_unmap_status() - undo drover_vm_map_status() */
+void drover_vm_unmap_status(const volatile struct drm_drover_vm_status *status);
+
 /** drover_vm_id() - the kernel's number of a VM, valid for the device's file */
 uint32_t drover_vm_id(const struct drover_vm *vm);
 
