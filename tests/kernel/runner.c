@@ -324,6 +324,16 @@ static int wait_for_test(pid_t child)
 	return -1;
 }
 
+/* cmocka's handlers would go on with the next test, in the child. */
+static void default_signal_handlers(void)
+{
+	static const int signals[] = {SIGFPE, SIGILL, SIGSEGV, SIGBUS, SIGSYS};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
+		signal(signals[i], SIG_DFL);
+}
+
 static int run_in_child(void (*run)(void))
 {
 	pid_t child;
@@ -335,6 +345,7 @@ static int run_in_child(void (*run)(void))
 		fail_msg("fork: %s", strerror(errno));
 	if (!child) {
 		setpgid(0, 0);
+		default_signal_handlers();
 		poison_old_places();
 		run();
 		_exit(EXIT_SUCCESS);
