@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+/* Owns the BOs behind memory objects and their place in the VM; see backing.h. */
+#include <errno.h>
+
+#include <drover/drover.h>
+
+#include "backing.h"
+
+/* What kept a new or imported BO from being used, in the terms of vkAllocateMemory. */
+static VkResult result_of(int error)
+{
+	switch (error) {
+	case 0:
+		return VK_SUCCESS;
+	case -EINVAL:
+	case -EBADF:
+	case -EOPNOTSUPP:
+		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
+	default:
+		/*
+		 * No room, or what is in the way is in use for too long. A lost VM, too:
+		 * vkAllocateMemory can't return VK_ERROR_DEVICE_LOST.
+		 */
+		return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+	}
+}
+
+/* Give the BO an address; an error leaves it unbound. */
+static VkResult bind(struct memory_device *memory, struct backing *backing)
+{
+	int error = addresses_take(&memory->addresses, backing->size, &backing->address);
+
+	if (error)
+		return error == -ENOMEM ? VK_ERROR_OUT_OF_HOST_MEMORY
+					: VK_ERROR_OUT_OF_DEVICE_MEMORY;
+	error = drover_vm_bind(memory->vm, backing->address, backing->bo, 0, backing->size, 0);
+	if (error)
+		addresses_give_back(&memory->addresses, backing->address, backing->size);
+	return result_of(error);
+}
+
+static int create_bo(struct memory_device *memory, uint64_t size, enum usage_heap heap,
+		     bool exportable, struct drover_bo **bo)
+{
+	uint32_t placements = DRM_DROVER_PLACEMENT_GTT;
+	uint32_t preferred = DRM_DROVER_PLACEMENT_GTT;
+
+	if (heap == USAGE_HEAP_VRAM) {
+		/* whoever has no room in VRAM works from GTT */
+		placements |= DRM_DROVER_PLACEMENT_VRAM;
+		preferred = DRM_DROVER_PLACEMENT_VRAM;
+	}
+	return drover_bo_create(memory->drover, size, placements, preferred,
+				exportable ? NULL : memory->vm, bo);
+}
+
+VkResult backing_create(struct memory_device *memory, uint64_t size, enum usage_heap heap,
+			bool exportable, struct backing *backing)
+{
+	VkResult result;
+
+	*backing = (struct backing){.size = size, .heap = heap, .counted = true};
+	if (size > memory->heap_sizes[heap] ||
+	    !usage_add(memory->gpu, heap, size, memory->heap_sizes))
+		return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+	if (create_bo(memory, size, heap, exportable, &backing->bo)) {
+		result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
+		goto err_usage;
+	}
+	result = bind(memory, backing);
+	if (result != VK_SUCCESS)
+		goto err_bo;
+	return VK_SUCCESS;
+
+err_bo:
+	drover_bo_unref(backing->bo);
+err_usage:
+	usage_remove(memory->gpu, heap, size);
+	return result;
+}
+
+VkResult backing_import(struct memory_device *memory, int fd, bool opaque, uint64_t size,
+			enum usage_heap heap, struct backing *backing)
+{
+	struct drm_drover_bo_info info;
+	VkResult result;
+	int error;
+
+	*backing = (struct backing){.size = size, .heap = heap};
+	error = drover_bo_import(memory->drover, fd, &backing->bo);
+	if (error)
+		return error == -ENOMEM ? VK_ERROR_OUT_OF_HOST_MEMORY
+					: VK_ERROR_INVALID_EXTERNAL_HANDLE;
+	error = drover_bo_info(backing->bo, &info);
+	if (error || (opaque && info.flags & DRM_DROVER_BO_IMPORTED) || info.size < size) {
+		result = VK_ERROR_INVALID_EXTERNAL_HANDLE;
+		goto err_bo;
+	}
+	result = bind(memory, backing);
+	if (result != VK_SUCCESS)
+		goto err_bo;
+	return VK_SUCCESS;
+
+err_bo:
+	drover_bo_unref(backing->bo);
+	return result;
+}
+
+void backing_destroy(struct memory_device *memory, struct backing *backing)
+{
+	/* If it can't be unbound (the device went away), its address must not be used again. */
+	if (!drover_vm_unbind(memory->vm, backing->address, backing->size))
+		addresses_give_back(&memory->addresses, backing->address, backing->size);
+	drover_bo_unref(backing->bo);
+	if (backing->counted)
+		usage_remove(memory->gpu, backing->heap, backing->size);
+}
+
+void *backing_pointer(const struct memory_device *memory, const struct backing *backing)
+{
+	return memory->aperture + backing->address;
+}
