@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One look at all virtual GPUs and their clients: DEVICE_INFO for the devices, /proc/PID/fdinfo for what each client
+ * has where (DRM's standard keys, and drover-pinned), debugfs for the working sets' counters.
+ */
+#include "cli.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+
+#define DRM_MAJOR   226
+#define NO_COUNTERS {-1, -1, -1, -1, -1}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* ---- Devices ---- */
+
+static void sample_gpus(struct sample *sample)
+{
+	struct node *nodes;
+	struct gpu *gpus;
+	size_t num_nodes = nodes_list(&nodes), num_gpus = gpus_list(nodes, num_nodes, &gpus);
+
+	for (size_t i = 0; i < num_nodes; i++)
+		sample->hidden_gpus += nodes[i].is_drover && nodes[i].access.error;
+	sample->gpus = xcalloc(num_gpus + 1, sizeof(*sample->gpus));
+	sample->num_gpus = num_gpus;
+	for (size_t i = 0; i < num_gpus; i++)
+		sample->gpus[i] = (struct gpu_sample){.gpu = gpus[i], .evicted = -1};
+	free(gpus);
+	free(nodes);
+}
+
+static void sample_evicted(struct gpu_sample *gpu)
+{
+	struct table table;
+	char placement[16];
+
+	if (!table_open(&table, gpu->gpu.node.minor, "gem"))
+		return;
+	gpu->evicted = 0;
+	while (table_next(&table))
+		if (table_word(&table, "placement", placement, sizeof(placement)) &&
+		    !strcmp(placement, "evicted"))
+			gpu->evicted += table_number(&table, "size", 0);
+	table_close(&table);
+}
+
+/* The GPU whose node a file is: render node and card are the same device. */
+static bool find_gpu(const struct sample *sample, dev_t device, size_t *index)
+{
+	char *path = text("/sys/dev/char/%u:%u/device", major(device), minor(device));
+	char *name = link_target(path);
+	bool found = false;
+
+	for (*index = 0; name && *index < sample->num_gpus; ++*index) {
+		found = !strcmp(sample->gpus[*index].gpu.node.device, name);
+		if (found)
+			break;
+	}
+	free(name);
+	free(path);
+	return found;
+}
+
+/* ---- Clients ---- */
+
+/* A size with its unit, as fdinfo has them. */
+static uint64_t parse_bytes(const char *value)
+{
+	char *unit;
+	uint64_t number = strtoull(value, &unit, 10);
+
+	unit += strspn(unit, " ");
+	if (!strncmp(unit, "KiB", 3))
+		return number << 10;
+	if (!strncmp(unit, "MiB", 3))
+		return number << 20;
+	return number;
+}
+
+/* Whether @line is "@prefix…: value"; *value is after the colon and white space. */
+static bool has_key(const char *line, const char *prefix, const char **value)
+{
+	const char *colon = strchr(line, ':');
+
+	if (strncmp(line, prefix, strlen(prefix)) || !colon)
+		return false;
+	*value = colon + 1 + strspn(colon + 1, " \t");
+	return true;
+}
+
+/* False if it is another driver's file. */
+static bool parse_fdinfo(char *fdinfo, struct client_sample *client)
+{
+	uint64_t total = 0;
+	bool is_drover = false;
+	const char *value;
+	char *line;
+
+	client->counters.busy_ns = 0;
+	while ((line = next_line(&fdinfo))) {
+		if (has_key(line, "drm-driver:", &value))
+			is_drover = !strcmp(value, "drover");
+		else if (has_key(line, "drm-client-id:", &value))
+			client->id = strtoull(value, NULL, 10);
+		else if (has_key(line, "drm-total-", &value))
+			total += parse_bytes(value);
+		else if (has_key(line, "drm-resident-", &value))
+			client->resident += parse_bytes(value);
+		else if (has_key(line, "drm-engine-", &value))
+			client->counters.busy_ns += strtoll(value, NULL, 10);
+		else if (has_key(line, "drover-pinned:", &value))
+			client->pinned = parse_bytes(value);
+	}
+	/* each total counts where a BO prefers to be, each resident where it is */
+	client->evicted = total > client->resident ? total - client->resident : 0;
+	return is_drover;
+}
+
+static bool is_known(const struct sample *sample, const struct client_sample *client)
+{
+	for (size_t i = 0; i < sample->num_clients; i++)
+		if (sample->clients[i].gpu == client->gpu && sample->clients[i].id == client->id)
+			return true;
+	return false;
+}
+
+/* One file of a process: several may be of the same client (dup, fork). */
+static void sample_file(struct sample *sample, pid_t pid, const char *fd)
+{
+	char *path = text("/proc/%d/fd/%s", (int)pid, fd), *fdinfo = NULL, *name;
+	struct client_sample client = {.pid = pid, .counters = NO_COUNTERS};
+	struct stat file;
+
+	if (stat(path, &file) || !S_ISCHR(file.st_mode) || major(file.st_rdev) != DRM_MAJOR ||
+	    !find_gpu(sample, file.st_rdev, &client.gpu))
+		goto out;
+	free(path);
+	path = text("/proc/%d/fdinfo/%s", (int)pid, fd);
+	fdinfo = read_text(path);
+	if (!fdinfo || !parse_fdinfo(fdinfo, &client) || is_known(sample, &client))
+		goto out;
+	free(path);
+	path = text("/proc/%d/comm", (int)pid);
+	name = read_line(path);
+	snprintf(client.name, sizeof(client.name), "%s", name ? name : "?");
+	free(name);
+	sample->clients = grow(sample->clients, sample->num_clients, sizeof(client));
+	sample->clients[sample->num_clients++] = client;
+out:
+	free(fdinfo);
+	free(path);
+}
+
+static void sample_process(struct sample *sample, pid_t pid)
+{
+	char *path = text("/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	if (!dir)
+		sample->hidden_processes += errno == EACCES || errno == EPERM;
+	while (dir && (entry = readdir(dir)))
+		if (isdigit((unsigned char)entry->d_name[0]))
+			sample_file(sample, pid, entry->d_name);
+	if (dir)
+		closedir(dir);
+	free(path);
+}
+
+static void sample_clients(struct sample *sample)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (isdigit((unsigned char)entry->d_name[0]))
+			sample_process(sample, (pid_t)strtol(entry->d_name, NULL, 10));
+	if (dir)
+		closedir(dir);
+}
+
+/* ---- Working sets ---- */
+
+static struct client_sample *client_of(struct sample *sample, size_t gpu, pid_t pid)
+{
+	for (size_t i = 0; i < sample->num_clients; i++)
+		if (sample->clients[i].gpu == gpu && sample->clients[i].pid == pid)
+			return &sample->clients[i];
+	return NULL;
+}
+
+static void add_counter(int64_t *sum, int64_t value)
+{
+	if (value >= 0)
+		*sum = (*sum < 0 ? 0 : *sum) + value;
+}
+
+static void add_vm(struct client_sample *client, const struct table *table)
+{
+	struct vm_sample vm = {
+		.id = (unsigned int)table_number(table, "vm", 0),
+		.resident = table_number(table, "resident_bytes", -1),
+		.evicted = table_number(table, "evicted_bytes", -1),
+		.counters =
+			{
+				.faults = table_number(table, "faults", -1),
+				.suspends = table_number(table, "suspends", -1),
+				.remaps = table_number(table, "remaps", -1),
+				.evictions = table_number(table, "evictions", -1),
+				.busy_ns = -1,
+			},
+	};
+
+	if (!table_word(table, "state", vm.state, sizeof(vm.state)))
+		snprintf(vm.state, sizeof(vm.state), "?");
+	client->vms = grow(client->vms, client->num_vms, sizeof(vm));
+	client->vms[client->num_vms++] = vm;
+	add_counter(&client->counters.faults, vm.counters.faults);
+	add_counter(&client->counters.suspends, vm.counters.suspends);
+	add_counter(&client->counters.remaps, vm.counters.remaps);
+	add_counter(&client->counters.evictions, vm.counters.evictions);
+}
+
+static void sample_vms(struct sample *sample, size_t gpu)
+{
+	struct client_sample *client;
+	struct table table;
+
+	if (!table_open(&table, sample->gpus[gpu].gpu.node.minor, "vms"))
+		return;
+	sample->debugfs = true;
+	while (table_next(&table)) {
+		client = client_of(sample, gpu, (pid_t)table_number(&table, "pid", 0));
+		if (client)
+			add_vm(client, &table);
+	}
+	table_close(&table);
+}
+
+/* ---- Samples ---- */
+
+struct sample sample_take(void)
+{
+	struct sample sample = {.time_ns = now_ns()};
+
+	sample_gpus(&sample);
+	sample_clients(&sample);
+	for (size_t i = 0; i < sample.num_gpus; i++) {
+		sample_evicted(&sample.gpus[i]);
+		sample_vms(&sample, i);
+	}
+	return sample;
+}
+
+void sample_free(struct sample *sample)
+{
+	for (size_t i = 0; i < sample->num_clients; i++)
+		free(sample->clients[i].vms);
+	free(sample->clients);
+	free(sample->gpus);
+	*sample = (struct sample){0};
+}
+
+double sample_rate(int64_t before, int64_t now, uint64_t before_ns, uint64_t now_ns)
+{
+	if (before < 0 || now < before || now_ns <= before_ns)
+		return -1;
+	return (double)(now - before) * 1e9 / (double)(now_ns - before_ns);
+}
+
+const struct client_sample *sample_client(const struct sample *sample,
+					  const struct client_sample *client)
+{
+	for (size_t i = 0; i < sample->num_clients; i++)
+		if (sample->clients[i].id == client->id && sample->clients[i].gpu == client->gpu)
+			return &sample->clients[i];
+	return NULL;
+}
+
+const struct gpu_sample *sample_gpu(const struct sample *sample, const struct gpu_sample *gpu)
+{
+	for (size_t i = 0; i < sample->num_gpus; i++)
+		if (sample->gpus[i].gpu.node.minor == gpu->gpu.node.minor)
+			return &sample->gpus[i];
+	return NULL;
+}
