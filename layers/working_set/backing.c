@@ -106,14 +106,19 @@ err_bo:
 	return result;
 }
 
+void backing_abandon(struct memory_device *memory, struct backing *backing)
+{
+	drover_bo_unref(backing->bo);
+	if (backing->counted)
+		usage_remove(memory->gpu, backing->heap, backing->size);
+}
+
 void backing_destroy(struct memory_device *memory, struct backing *backing)
 {
 	/* If it can't be unbound (the device went away), its address must not be used again. */
 	if (!drover_vm_unbind(memory->vm, backing->address, backing->size))
 		addresses_give_back(&memory->addresses, backing->address, backing->size);
-	drover_bo_unref(backing->bo);
-	if (backing->counted)
-		usage_remove(memory->gpu, backing->heap, backing->size);
+	backing_abandon(memory, backing);
 }
 
 void *backing_pointer(const struct memory_device *memory, const struct backing *backing)

@@ -51,6 +51,9 @@ VkResult backing_import(struct memory_device *memory, int fd, bool opaque, uint6
 /* backing_destroy() - unbind it and let go of it; the CPU must not touch it any more */
 void backing_destroy(struct memory_device *memory, struct backing *backing);
 
+/* backing_abandon() - the same where the VM goes anyway: what is bound in it is unbound with it */
+void backing_abandon(struct memory_device *memory, struct backing *backing);
+
 /* Where the CPU finds it. */
 void *backing_pointer(const struct memory_device *memory, const struct backing *backing);
 

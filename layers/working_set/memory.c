@@ -21,6 +21,10 @@
 
 #define PAGE 4096ull
 
+_Static_assert((int)USAGE_HEAP_VRAM == VIRTUAL_GPU_VRAM && (int)USAGE_HEAP_GTT == VIRTUAL_GPU_GTT &&
+		       (int)USAGE_HEAP_COUNT == VIRTUAL_GPU_HEAPS,
+	       "a memory type has its heap's number");
+
 /* What is kept for a VkDeviceMemory that lies in a BO. */
 struct memory {
 	struct backing backing;
@@ -255,3 +259,133 @@ static VKAPI_ATTR void VKAPI_CALL set_memory_priority(VkDevice handle, VkDeviceM
 		device->below[LAYER_MODULE_MEMORY].SetDeviceMemoryPriorityEXT(handle, memory_handle,
 									      priority);
 }
+
+static VkResult memory_device_extensions(struct layer_device_request *request)
+{
+	if (!request->physical_device->virtual_gpu)
+		return VK_SUCCESS;
+	return request_extension(request, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
+}
+
+/* Which of the driver's memory types takes pointers into the aperture, and may be mapped. */
+static VkResult find_driver_memory_type(struct layer_device *device, void *pointer, uint32_t *type)
+{
+	const VkMemoryPropertyFlags needed =
+		VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+	struct layer_instance *instance = device->instance;
+	VkMemoryHostPointerPropertiesEXT accepted = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT,
+	};
+	VkPhysicalDeviceMemoryProperties types;
+	VkResult result;
+
+	result = device->next.GetMemoryHostPointerPropertiesEXT(
+		device->handle, VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT, pointer,
+		&accepted);
+	if (result != VK_SUCCESS)
+		return VK_ERROR_INITIALIZATION_FAILED;
+	instance->next.GetPhysicalDeviceMemoryProperties(device->physical_device->handle, &types);
+	for (uint32_t i = 0; i < types.memoryTypeCount; i++) {
+		if (!(accepted.memoryTypeBits & 1u << i) ||
+		    (types.memoryTypes[i].propertyFlags & needed) != needed)
+			continue;
+		*type = i;
+		return VK_SUCCESS;
+	}
+	return VK_ERROR_INITIALIZATION_FAILED;
+}
+
+static VkResult memory_device_create(struct layer_device *device,
+				     const struct layer_device_request *request)
+{
+	const struct virtual_gpu_device *virtual_gpu = device->virtual_gpu;
+	struct memory_device *memory;
+	VkResult result;
+
+	(void)request;
+	if (!virtual_gpu)
+		return VK_SUCCESS;
+	memory = calloc(1, sizeof(*memory));
+	if (!memory)
+		return VK_ERROR_OUT_OF_HOST_MEMORY;
+	memory->drover = virtual_gpu->drover;
+	memory->vm = virtual_gpu->vm;
+	memory->aperture = virtual_gpu->aperture;
+	memory->gpu = virtual_gpu->gpu->position;
+	memory->heap_sizes[USAGE_HEAP_VRAM] = virtual_gpu->gpu->info.vram_size;
+	memory->heap_sizes[USAGE_HEAP_GTT] = virtual_gpu->gpu->info.gtt_size;
+	result = find_driver_memory_type(device, memory->aperture + virtual_gpu->va_start,
+					 &memory->driver_memory_type);
+	if (result != VK_SUCCESS) {
+		layer_log(
+			&device->instance->log, LAYER_LOG_ERROR,
+			"The driver takes no pointer into a virtual GPU's address space as memory; "
+			"expected a type that is host visible and coherent; use a current lavapipe, "
+			"or the layer's setting mode=native");
+		goto err_memory;
+	}
+	if (addresses_init(&memory->addresses, virtual_gpu->va_start, virtual_gpu->va_end)) {
+		result = VK_ERROR_OUT_OF_HOST_MEMORY;
+		goto err_memory;
+	}
+	table_init(&memory->memories);
+	device->memory = memory;
+	return VK_SUCCESS;
+
+err_memory:
+	free(memory);
+	return result;
+}
+
+/* The VM goes next, and everything bound in it with it. */
+static void forget_memory(uint64_t handle, void *value, void *data)
+{
+	struct memory *memory = value;
+
+	(void)handle;
+	backing_abandon(data, &memory->backing);
+	free(memory);
+}
+
+static void memory_device_destroy(struct layer_device *device)
+{
+	struct memory_device *memory = device->memory;
+
+	if (!memory)
+		return;
+	table_for_each(&memory->memories, forget_memory, memory);
+	table_fini(&memory->memories);
+	addresses_destroy(&memory->addresses);
+	free(memory);
+	device->memory = NULL;
+}
+
+static const struct layer_entry device_entries[] = {
+	DEVICE_ENTRY(AllocateMemory, allocate_memory, is_virtual),
+	DEVICE_ENTRY(FreeMemory, free_memory, is_virtual),
+	DEVICE_ENTRY(GetMemoryFdKHR, get_memory_fd, is_virtual),
+	DEVICE_ENTRY(GetMemoryFdPropertiesKHR, get_memory_fd_properties, is_virtual),
+	DEVICE_ENTRY(GetMemoryHostPointerPropertiesEXT, get_host_pointer_properties, is_virtual),
+	DEVICE_ENTRY(SetDeviceMemoryPriorityEXT, set_memory_priority, is_virtual),
+	DEVICE_ENTRY(GetBufferMemoryRequirements, requirements_of_buffer, is_virtual),
+	DEVICE_ENTRY(GetBufferMemoryRequirements2, requirements_of_buffer2, is_virtual),
+	DEVICE_ENTRY(GetBufferMemoryRequirements2KHR, requirements_of_buffer2_khr, is_virtual),
+	DEVICE_ENTRY(GetImageMemoryRequirements, requirements_of_image, is_virtual),
+	DEVICE_ENTRY(GetImageMemoryRequirements2, requirements_of_image2, is_virtual),
+	DEVICE_ENTRY(GetImageMemoryRequirements2KHR, requirements_of_image2_khr, is_virtual),
+	DEVICE_ENTRY(GetDeviceBufferMemoryRequirements, requirements_of_buffer_info, is_virtual),
+	DEVICE_ENTRY(GetDeviceBufferMemoryRequirementsKHR, requirements_of_buffer_info_khr,
+		     is_virtual),
+	DEVICE_ENTRY(GetDeviceImageMemoryRequirements, requirements_of_image_info, is_virtual),
+	DEVICE_ENTRY(GetDeviceImageMemoryRequirementsKHR, requirements_of_image_info_khr,
+		     is_virtual),
+	{0},
+};
+
+const struct layer_module memory_module = {
+	.name = "memory",
+	.device_entries = device_entries,
+	.device_extensions = memory_device_extensions,
+	.device_create = memory_device_create,
+	.device_destroy = memory_device_destroy,
+};
