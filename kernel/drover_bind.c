@@ -18,7 +18,8 @@
  *
  * &drover_vm.bind_lock serialises calls. The tree of mappings also needs the
  * VM's reservation lock to change, which keeps submissions out, and a
- * drained engine: the engine walks the tree without a lock.
+ * drained engine: the engine walks the tree without a lock. Faults in the aperture look
+ * into it under &drover_vm.va_lock.
  */
 
 /* What one operation may make: a mapping, and what is left before and after it. */
@@ -295,6 +296,20 @@ static void drover_bind_map(struct drover_vm *vm, struct drover_bind *bind)
 	drm_WARN_ON(&vm->drover->drm, ret);
 }
 
+static void drover_bind_change(struct drover_vm *vm, struct drover_bind *bind)
+{
+	u64 va = bind->args.va, size = bind->args.size;
+
+	down_write(&vm->va_lock);
+	if (bind->gem)
+		drover_bind_map(vm, bind);
+	else
+		drm_WARN_ON(&vm->drover->drm,
+			    drm_gpuvm_sm_unmap(&vm->base, bind, va, size));
+	up_write(&vm->va_lock);
+	drover_aperture_remove(vm, va, size);
+}
+
 static int drover_bind_apply(struct drover_bind_list *list)
 {
 	struct drover_vm *vm = list->vm;
@@ -313,14 +328,8 @@ static int drover_bind_apply(struct drover_bind_list *list)
 	if (ret)
 		goto out_put;
 
-	for (bind = list->binds; bind < end; bind++) {
-		if (bind->gem)
-			drover_bind_map(vm, bind);
-		else
-			drm_WARN_ON(&vm->drover->drm,
-				    drm_gpuvm_sm_unmap(&vm->base, bind, bind->args.va,
-						       bind->args.size));
-	}
+	for (bind = list->binds; bind < end; bind++)
+		drover_bind_change(vm, bind);
 
 out_put:
 	for (bind = list->binds; bind < end; bind++)
@@ -428,7 +437,10 @@ void drover_vm_unbind_all(struct drover_vm *vm)
 		gem = va->gem.obj;
 		drm_gem_object_get(gem);
 		dma_resv_lock(gem->resv, NULL);
+		down_write(&vm->va_lock);
 		drm_gpuva_remove(va);
+		up_write(&vm->va_lock);
+		drover_aperture_remove(vm, va->va.addr, va->va.range);
 		drm_gpuva_unlink(va);
 		dma_resv_unlock(gem->resv);
 		drm_gem_object_put(gem);

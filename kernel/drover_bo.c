@@ -240,9 +240,15 @@ int drover_bo_validate(struct drover_bo *bo, struct ttm_operation_ctx *ctx, bool
 	return drover_wait_error(ret);
 }
 
-static bool drover_vm_is_hot(struct drover_vm *vm)
+static bool drover_pair_is_hot(struct drover_pair *pair)
 {
-	return time_before(jiffies, READ_ONCE(vm->last_submit) + vm->drover->min_run);
+	struct drover_vm *vm = to_drover_vm(pair->base.vm);
+	unsigned long min_run = vm->drover->min_run;
+
+	if (READ_ONCE(pair->present) &&
+	    time_before(jiffies, READ_ONCE(vm->last_submit) + min_run))
+		return true;
+	return pair->in_aperture && time_before(jiffies, READ_ONCE(pair->last_fault) + min_run);
 }
 
 /**
@@ -251,15 +257,15 @@ static bool drover_vm_is_hot(struct drover_vm *vm)
  *
  * A hint, taken without any gate.
  *
- * Return: whether it is reachable in a VM that submitted within min_run_ms.
+ * Return: whether it is reachable in a VM that submitted, or was touched by a CPU,
+ * within min_run_ms.
  */
 bool drover_bo_is_hot(struct drover_bo *bo)
 {
 	struct drm_gpuvm_bo *vm_bo;
 
 	drm_gem_for_each_gpuvm_bo(vm_bo, &bo->ttm.base)
-		if (READ_ONCE(to_drover_pair(vm_bo)->present) &&
-		    drover_vm_is_hot(to_drover_vm(vm_bo->vm)))
+		if (drover_pair_is_hot(to_drover_pair(vm_bo)))
 			return true;
 	return false;
 }

@@ -10,6 +10,8 @@
 
 #include <linux/dma-buf.h>
 #include <linux/dma-fence.h>
+#include <linux/huge_mm.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
 
 #include <drm/drm_drv.h>
@@ -51,6 +53,10 @@
 #else
 #define drover_fence_lock(lock) \
 	({ spinlock_t *__lock = (lock); spin_lock_init(__lock); __lock; })
+#endif
+
+#ifdef DROVER_HAS_PFN_T
+#include <linux/pfn_t.h>
 #endif
 
 #ifndef DROVER_HAS_ENABLE_SIGNALING
@@ -156,6 +162,18 @@ static inline int drover_ttm_bo_populate(struct ttm_buffer_object *bo,
 	return ttm_bo_populate(bo, ctx);
 #else
 	return ttm_tt_populate(bo->bdev, bo->ttm, ctx);
+#endif
+}
+
+static inline vm_fault_t drover_vmf_insert_pfn_pmd(struct vm_fault *vmf, unsigned long pfn,
+						   bool write)
+{
+#if !IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE)
+	return VM_FAULT_FALLBACK;
+#elif defined(DROVER_HAS_PFN_T)
+	return vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV), write);
+#else
+	return vmf_insert_pfn_pmd(vmf, pfn, write);
 #endif
 }
 

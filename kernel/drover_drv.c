@@ -250,6 +250,7 @@ static const struct drm_ioctl_desc drover_ioctls[] = {
 	DROVER_IOCTL(VM_INFO, drover_vm_info_ioctl),
 	DROVER_IOCTL(SUBMIT, drover_submit_ioctl),
 	DROVER_IOCTL(EVICT, drover_evict_ioctl),
+	DROVER_IOCTL(VM_MMAP, drover_vm_mmap_ioctl),
 };
 
 /*
@@ -306,7 +307,7 @@ static const struct file_operations drover_fops = {
 	.poll = drm_poll,
 	.read = drm_read,
 	.llseek = noop_llseek,
-	.mmap = drm_gem_mmap,
+	.mmap = drover_mmap,
 	.show_fdinfo = drm_show_fdinfo,
 	.fop_flags = FOP_UNSIGNED_OFFSET,
 };
@@ -342,6 +343,7 @@ static int drover_check_dma(struct device *dev)
 
 static void drover_device_gone(struct drm_device *drm, void *unused)
 {
+	xa_destroy(&to_drover(drm)->apertures);
 	rhashtable_destroy(&to_drover(drm)->imports);
 	mutex_destroy(&to_drover(drm)->objects_lock);
 	if (atomic_dec_and_test(&drover_devices_alive))
@@ -393,6 +395,7 @@ static int drover_init(struct drover_device *drover, u32 index)
 	int ret;
 
 	drover_init_fields(drover, index);
+	xa_init_flags(&drover->apertures, XA_FLAGS_ALLOC);
 	ret = rhashtable_init(&drover->imports, &drover_import_params);
 	if (ret)
 		return ret;

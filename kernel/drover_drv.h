@@ -4,7 +4,7 @@
  * DOC: block says what it owns and which locks protect it.
  *
  * Lock order, outermost first: mmap_lock, drover_vm.bind_lock, reservation
- * locks (one drm_exec per operation), drover_vm.gate.
+ * locks (one drm_exec per operation), drover_vm.va_lock, drover_vm.gate.
  */
 #ifndef _DROVER_DRV_H_
 #define _DROVER_DRV_H_
@@ -13,8 +13,10 @@
 #include <linux/gpu_buddy.h>
 #include <linux/kref.h>
 #include <linux/llist.h>
+#include <linux/mm_types.h>
 #include <linux/mutex.h>
 #include <linux/rhashtable-types.h>
+#include <linux/rwsem.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -127,6 +129,8 @@ struct drover_device {
 	atomic_t num_vms;
 	/** @imports: attached imports by their dma-buf; under @objects_lock */
 	struct rhashtable imports;
+	/** @apertures: VMs that can be mapped, by their number for that */
+	struct xarray apertures;
 	/** @clients: open files (struct drover_client.link) */
 	struct list_head clients;
 	/** @vms: VMs that aren't closed (struct drover_vm.link) */
@@ -299,6 +303,8 @@ struct drover_pair {
 	struct drover_working_set_fence *fence;
 	/** @spare: the next one, not initialised; under the BO's reservation lock */
 	struct drover_working_set_fence *spare;
+	/** @last_fault: jiffies when a CPU touched it last; a hint */
+	unsigned long last_fault;
 	/** @fence_context: of its working-set fences */
 	u64 fence_context;
 	/** @fence_seqno: the last one given out */
@@ -311,8 +317,12 @@ struct drover_pair {
 	bool evicted;
 	/** @present: the engine may use @ptes; stays set while an evicted pair drains */
 	bool present;
-	/** @was_present: it was present before, so that the next time is a remap */
+	/** @was_present: it was present before */
 	bool was_present;
+	/** @was_validated: it was reachable before, so that the next time is a remap */
+	bool was_validated;
+	/** @in_aperture: CPUs may have entries of it; under the BO's reservation lock */
+	bool in_aperture;
 	/** @remapped: validated again since it was armed last */
 	bool remapped;
 };
@@ -389,6 +399,8 @@ struct drover_vm_stats {
 	u32 check_expected;
 	/** @fault_address: GPU address of the page fault that lost the VM */
 	u64 fault_address;
+	/** @faults: CPU faults served */
+	u64 faults;
 };
 
 /**
@@ -407,6 +419,22 @@ struct drover_vm {
 	u32 id;
 	/** @bind_lock: serialises changes of the mappings */
 	struct mutex bind_lock;
+	/** @va_lock: held for writing while the tree of mappings changes; a leaf but for @gate */
+	struct rw_semaphore va_lock;
+	/** @aperture: its number in drover_device.apertures; valid if @has_aperture */
+	u32 aperture;
+	/** @has_aperture: it can be mapped; never changes back */
+	bool has_aperture;
+	/** @dummy: what a CPU finds once the VM is lost */
+	struct page *dummy;
+	/** @status: a struct drm_drover_vm_status */
+	struct page *status;
+#ifdef CONFIG_DRM_DROVER_TEST_HOOKS
+	/** @aperture_vmas_lock: protects @aperture_vmas and keeps them */
+	struct mutex aperture_vmas_lock;
+	/** @aperture_vmas: who has the aperture mapped, for the check of removals */
+	struct xarray aperture_vmas;
+#endif
 	/**
 	 * @gate: innermost lock: protects the pairs, @unarmed, @last_job,
 	 * @suspended, @closed, @lost and @stats. Nothing is allocated and no
@@ -599,6 +627,7 @@ int drover_vm_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file 
 int drover_vm_info_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 void drover_vm_close(struct drover_vm *vm);
 void drover_vm_free(struct drm_gpuvm *gpuvm);
+int drover_pair_validate(struct drover_pair *pair, struct ttm_operation_ctx *ctx, bool spare_hot);
 int drover_vm_validate(struct drover_vm *vm, struct drm_exec *exec, bool evict_own);
 
 /* drover_bind.c */
@@ -658,6 +687,24 @@ bool drover_longrun_check_drained(struct drover_vm *vm);
 int drover_longrun_drain(struct drover_vm *vm, bool interruptible);
 void drover_longrun_opened(struct drover_vm *vm);
 void drover_longrun_restore(struct drover_vm *vm);
+
+/* drover_aperture.c */
+u64 drover_aperture_address(struct vm_area_struct *vma, unsigned long address);
+void drover_aperture_remove(struct drover_vm *vm, u64 va, u64 size);
+void drover_aperture_remove_object(struct drm_gem_object *gem);
+int drover_mmap(struct file *filp, struct vm_area_struct *vma);
+int drover_vm_mmap_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+void drover_aperture_show_lost(struct drover_vm *vm);
+void drover_aperture_forget(struct drover_vm *vm);
+void drover_aperture_init(struct drover_vm *vm);
+void drover_aperture_fini(struct drover_vm *vm);
+
+/* drover_fault.c */
+vm_fault_t drover_aperture_fault(struct vm_fault *vmf);
+vm_fault_t drover_aperture_huge_fault(struct vm_fault *vmf, unsigned int order);
+vm_fault_t drover_aperture_pfn_mkwrite(struct vm_fault *vmf);
+int drover_aperture_access(struct vm_area_struct *vma, unsigned long address, void *buf, int len,
+			   int write);
 
 /* drover_prime.c */
 extern const struct rhashtable_params drover_import_params;

@@ -416,9 +416,7 @@ static void drover_pair_arm(struct drover_vm *vm, struct drover_pair *pair)
 	if (drover_pair_needs_fence(pair))
 		drover_pair_add_fence(pair);
 	list_del_init(&pair->link);
-	if (pair->remapped)
-		vm->stats.remaps++;
-	else if (pair->was_present)
+	if (!pair->remapped && pair->was_present)
 		vm->stats.spurious_suspends++;
 	pair->remapped = false;
 	pair->present = true;
@@ -491,7 +489,7 @@ static void drover_pair_evict(struct drover_pair *pair, bool by_exporter)
  * @gem: the BO or import; its reservation lock must be held
  * @by_exporter: the exporter of an import asks for it
  *
- * From here on no new job uses the old place. Jobs in flight still may. Allocates
+ * From here on no new job uses the old place, and no CPU. Jobs in flight still may. Allocates
  * nothing and waits for nothing, so it can't fail.
  *
  * Return: true; false if a test asked to leave it out.
@@ -505,6 +503,7 @@ bool drover_object_invalidate(struct drm_gem_object *gem, bool by_exporter)
 	if (drover_hook_skip_invalidation(to_drover(gem->dev)))
 		return false;
 
+	drover_aperture_remove_object(gem);
 	drm_gem_for_each_gpuvm_bo(vm_bo, gem)
 		drover_pair_evict(to_drover_pair(vm_bo), by_exporter);
 
@@ -560,19 +559,24 @@ int drover_object_drain(struct drm_gem_object *gem, bool interruptible)
 
 /**
  * drover_pair_validated - a pair's new entries are written
- * @pair: the pair, unarmed; its BO's and its VM's reservation locks must be held
+ * @pair: the pair, unarmed; its BO's reservation lock must be held
  */
 void drover_pair_validated(struct drover_pair *pair)
 {
 	struct drover_vm *vm = to_drover_vm(pair->base.vm);
 	struct drover_object *object = drover_object_of(pair->base.obj);
+	bool remapped;
 
 	mutex_lock(&vm->gate);
 	pair->evicted = false;
-	pair->remapped = pair->was_present;
+	remapped = pair->was_validated;
+	pair->remapped = remapped;
+	pair->was_validated = true;
+	if (remapped)
+		vm->stats.remaps++;
 	mutex_unlock(&vm->gate);
 
-	if (pair->remapped) {
+	if (remapped) {
 		atomic64_inc(&object->remaps);
 		trace_drover_remap(pair->base.obj, vm->id);
 	}
@@ -677,6 +681,7 @@ void drover_vm_lose_locked(struct drover_vm *vm, int reason)
 		return;
 	/* Pairs with drover_engine_check_stop(). */
 	smp_store_release(&vm->lost, reason);
+	drover_aperture_show_lost(vm);
 	wake_up_all(&vm->jobs_wait);
 }
 

@@ -73,6 +73,25 @@ TRACE_EVENT(drover_remap,
 		  __entry->device, __entry->bo, __entry->size, __entry->vm)
 );
 
+TRACE_EVENT(drover_fault,
+	TP_PROTO(struct drm_gem_object *gem, u32 vm, u64 address),
+	TP_ARGS(gem, vm, address),
+	TP_STRUCT__entry(
+		__field(u32, device)
+		__field(const void *, bo)
+		__field(u32, vm)
+		__field(u64, address)
+	),
+	TP_fast_assign(
+		__entry->device = to_drover(gem->dev)->index;
+		__entry->bo = gem;
+		__entry->vm = vm;
+		__entry->address = address;
+	),
+	TP_printk("device=%u bo=%p vm=%u address=%#llx",
+		  __entry->device, __entry->bo, __entry->vm, __entry->address)
+);
+
 DECLARE_EVENT_CLASS(drover_gate,
 	TP_PROTO(u32 device, u32 vm),
 	TP_ARGS(device, vm),

@@ -22,8 +22,18 @@
  * everything, which drops the pairs' references.
  */
 
-static int drover_vm_validate_pair(struct drover_vm *vm, struct drover_pair *pair,
-				   struct ttm_operation_ctx *ctx)
+/**
+ * drover_pair_validate - make a BO reachable and write a pair's entries
+ * @pair: the pair, evicted; its BO's reservation lock must be held
+ * @ctx: how to wait and what may be evicted
+ * @spare_hot: don't evict what a VM has just used
+ *
+ * If an engine may still use the entries, they stay as they are: the BO has not
+ * moved.
+ *
+ * Return: 0 or a negative errno; see drover_vm_validate() for -ENOMEM.
+ */
+int drover_pair_validate(struct drover_pair *pair, struct ttm_operation_ctx *ctx, bool spare_hot)
 {
 	struct drm_gem_object *gem = pair->base.obj;
 	long ret;
@@ -33,7 +43,7 @@ static int drover_vm_validate_pair(struct drover_vm *vm, struct drover_pair *pai
 	if (drover_is_import(gem))
 		ret = drover_import_validate(to_drover_import(gem));
 	else
-		ret = drover_bo_validate(gem_to_drover_bo(gem), ctx, !ctx->allow_res_evict);
+		ret = drover_bo_validate(gem_to_drover_bo(gem), ctx, spare_hot);
 	if (ret)
 		return ret;
 
@@ -92,7 +102,7 @@ static int drover_vm_prepare_unarmed(struct drover_vm *vm, struct drm_exec *exec
 	while ((pair = drover_vm_next_unarmed(vm, pair))) {
 		ret = drm_exec_lock_obj(exec, pair->base.obj);
 		if (!ret && pair->evicted)
-			ret = drover_vm_validate_pair(vm, pair, ctx);
+			ret = drover_pair_validate(pair, ctx, !ctx->allow_res_evict);
 		if (!ret) {
 			drover_pair_spare(vm, pair);
 			ret = drover_pair_prepare(pair);
@@ -164,6 +174,7 @@ void drover_vm_close(struct drover_vm *vm)
 	mutex_lock(&vm->gate);
 	WRITE_ONCE(vm->closed, true);
 	mutex_unlock(&vm->gate);
+	drover_aperture_forget(vm);
 	drover_vm_close_places(vm);
 
 	mutex_lock(&vm->drover->objects_lock);
@@ -186,6 +197,7 @@ void drover_vm_free(struct drm_gpuvm *gpuvm)
 	drover_client_put(vm->client);
 	atomic_dec(&vm->drover->num_vms);
 	rhashtable_destroy(&vm->resvs);
+	drover_aperture_fini(vm);
 	mutex_destroy(&vm->gate);
 	mutex_destroy(&vm->bind_lock);
 	kfree(vm);
@@ -218,6 +230,7 @@ static struct drover_vm *drover_vm_create(struct drover_device *drover,
 
 	vm->is_longrun = is_longrun;
 	mutex_init(&vm->bind_lock);
+	drover_aperture_init(vm);
 	init_waitqueue_head(&vm->jobs_wait);
 	INIT_LIST_HEAD(&vm->link);
 	INIT_WORK(&vm->close_work, drover_vm_close_work);
@@ -343,6 +356,7 @@ static void drover_vm_count(struct drover_vm *vm, struct drm_drover_vm_info *inf
 	info->check_found = vm->stats.check_found;
 	info->check_expected = vm->stats.check_expected;
 	info->fault_address = vm->stats.fault_address;
+	info->faults = vm->stats.faults;
 	mutex_unlock(&vm->gate);
 }
 

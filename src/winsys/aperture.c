@@ -24,7 +24,8 @@ static void *reserve_aligned(uint64_t size, uint64_t align)
 	uint64_t start, first;
 	void *all;
 
-	all = mmap(NULL, size + align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	all = mmap(NULL, size + align, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		   0);
 	if (all == MAP_FAILED)
 		return NULL;
 	start = (uint64_t)(uintptr_t)all;

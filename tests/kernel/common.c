@@ -16,6 +16,8 @@
 
 #include <drm/vgem_drm.h>
 
+#include "../modules/drover_static_importer.h"
+
 /* ---- Devices, BOs, address spaces ---- */
 
 unsigned int device_count(void)
@@ -355,4 +357,16 @@ void job_wait_fence(const struct gpu *gpu, struct job *job, const struct held_fe
 	check_ok(drover_sync_create(gpu->dev, true, &sync));
 	check_ok(drover_sync_import_sync_file(sync, 0, fence->sync_file));
 	drover_submission_wait(job->sub, sync, 0);
+}
+
+int static_importer_open(void)
+{
+	int fd = open(STATIC_IMPORTER_PATH, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 && !system("modprobe drover_static_importer"))
+		check(eventually((fd = open(STATIC_IMPORTER_PATH, O_RDWR | O_CLOEXEC)) >= 0),
+		      "drover_static_importer was loaded, but has no device node");
+	check(fd >= 0,
+	      "drover_static_importer can't be loaded: build tests/modules for this kernel");
+	return fd;
 }

@@ -268,5 +268,7 @@ void fence_release(struct held_fence *fence);
 void job_wait_fence(const struct gpu *gpu, struct job *job, const struct held_fence *fence);
 /** vgem_open() - open vgem, loading it first if need be; @primary: its card node instead of the render node */
 int vgem_open(bool primary);
+/** static_importer_open() - the module that imports as older drivers do, loading it first if need be */
+int static_importer_open(void);
 
 #endif

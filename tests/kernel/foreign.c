@@ -179,18 +179,6 @@ static void no_dmabuf_is_refused(void)
 
 /* ---- A static importer ---- */
 
-static int static_importer_open(void)
-{
-	int fd = open(STATIC_IMPORTER_PATH, O_RDWR | O_CLOEXEC);
-
-	if (fd < 0 && !system("modprobe drover_static_importer"))
-		check(eventually((fd = open(STATIC_IMPORTER_PATH, O_RDWR | O_CLOEXEC)) >= 0),
-		      "drover_static_importer was loaded, but has no device node");
-	check(fd >= 0,
-	      "drover_static_importer can't be loaded: build tests/modules for this kernel");
-	return fd;
-}
-
 static int static_importer(int fd, unsigned long request, void *argument)
 {
 	return ioctl(fd, request, argument) ? -errno : 0;
