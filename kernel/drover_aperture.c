@@ -39,7 +39,7 @@
  * offsets, which end below 1.5 TiB. Each VM has a number in the device for that.
  */
 #define DROVER_STATUS_BASE	(3ULL << 39)
-#define DROVER_APERTURE_BASE	(1ULL << 41)
+#define DROVER_APERTURE_BASE	BIT_ULL(41)
 #define DROVER_MAX_APERTURES	0xffff
 
 static u64 drover_aperture_offset(struct drover_vm *vm)
@@ -323,7 +323,8 @@ static int drover_aperture_prepare(struct drover_vm *vm)
 	if (!vm->dummy || !vm->status)
 		return -ENOMEM;
 
-	ret = xa_alloc(&vm->drover->apertures, &number, vm, XA_LIMIT(0, DROVER_MAX_APERTURES), GFP_KERNEL);
+	ret = xa_alloc(&vm->drover->apertures, &number, vm,
+		       XA_LIMIT(0, DROVER_MAX_APERTURES), GFP_KERNEL);
 	if (ret)
 		return ret;
 

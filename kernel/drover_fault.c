@@ -278,17 +278,12 @@ static int drover_aperture_attempt(void *data, bool evict_hot)
 	return ret;
 }
 
-static int drover_fault_reason(int error)
+/* What the VM is lost for. */
+static int drover_fault_error(int error)
 {
-	switch (error) {
-	case -ENODEV:
-		return ENODEV;
-	case -ENOMEM:
-	case -ENOSPC:
-		return ENOMEM;
-	default:
-		return EIO;
-	}
+	if (error == -ENOSPC)
+		return -ENOMEM;
+	return error == -ENODEV || error == -ENOMEM ? error : -EIO;
 }
 
 /*
@@ -312,7 +307,7 @@ static int drover_aperture_serve(struct drover_fault *fault)
 		return ret;
 	drm_dbg(&vm->drover->drm, "VM %u is lost: a CPU's fault at %#llx can't be served: %d\n",
 		vm->id, fault->address, ret);
-	drover_vm_lose(vm, drover_fault_reason(ret));
+	drover_vm_lose(vm, -drover_fault_error(ret));
 	return 0;
 }
 
@@ -515,7 +510,7 @@ vm_fault_t drover_aperture_pfn_mkwrite(struct vm_fault *vmf)
  * Return: the bytes copied or, if none, a negative errno.
  */
 int drover_aperture_access(struct vm_area_struct *vma, unsigned long address, void *buf,
-				  int len, int write)
+			   int len, int write)
 {
 	struct drover_fault fault = { .vm = vma->vm_private_data, .write = write };
 	int done = 0, ret;
