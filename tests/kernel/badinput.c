@@ -156,6 +156,7 @@ static void bad_argument_pointers(void)
 		DRM_IOCTL_DROVER_VM_CREATE,   DRM_IOCTL_DROVER_VM_DESTROY,
 		DRM_IOCTL_DROVER_VM_BIND,     DRM_IOCTL_DROVER_VM_INFO,
 		DRM_IOCTL_DROVER_SUBMIT,      DRM_IOCTL_DROVER_EVICT,
+		DRM_IOCTL_DROVER_VM_MMAP,
 	};
 	struct env env = env_new();
 	struct snapshot before = snapshot(&env), after;
@@ -699,6 +700,25 @@ static void evict_fields(void)
 	check_eq(bo.evicted, 1);
 }
 
+static void vm_mmap_fields(void)
+{
+	struct env env = env_new();
+	struct drm_drover_vm_mmap arg = {.vm_id = env.vm};
+	const struct bad_field bad[] = {
+		BAD(drm_drover_vm_mmap, vm_id, 0, -ENOENT),
+		BAD(drm_drover_vm_mmap, vm_id, NO_HANDLE, -ENOENT),
+		BAD(drm_drover_vm_mmap, vm_id, env.foreign_vm, -ENOENT),
+		BAD(drm_drover_vm_mmap, target, 2, -EINVAL),
+		BAD(drm_drover_vm_mmap, target, ~0u, -EINVAL),
+		BAD(drm_drover_vm_mmap, flags, 1, -EINVAL),
+		BAD(drm_drover_vm_mmap, flags, 1ULL << 63, -EINVAL),
+	};
+
+	CHECK_BAD(&env, DRM_IOCTL_DROVER_VM_MMAP, &arg, &arg, bad);
+	check_ok(raw_ioctl(env.fd, DRM_IOCTL_DROVER_VM_MMAP, &arg));
+	check_eq(arg.size, device_info(env.gpu.dev).va_end);
+}
+
 /* ---- Beyond single fields ---- */
 
 static void destroyed_twice(void)
@@ -731,7 +751,7 @@ static void unknown_ioctls(void)
 	char argument[512];
 	unsigned int nr;
 
-	for (nr = DRM_DROVER_EVICT + 1; nr < DRM_COMMAND_END - DRM_COMMAND_BASE; nr++) {
+	for (nr = DRM_DROVER_VM_MMAP + 1; nr < DRM_COMMAND_END - DRM_COMMAND_BASE; nr++) {
 		memset(argument, 0, sizeof(argument));
 		check_err(raw_ioctl(env.fd, DRM_IOWR(DRM_COMMAND_BASE + nr, char[512]), argument),
 			  -EINVAL);
@@ -809,7 +829,7 @@ static void without_argument(void)
 		{DRM_DROVER_BO_MMAP, -ENOENT},    {DRM_DROVER_BO_INFO, -ENOENT},
 		{DRM_DROVER_VM_DESTROY, -ENOENT}, {DRM_DROVER_VM_BIND, -EINVAL},
 		{DRM_DROVER_VM_INFO, -ENOENT},    {DRM_DROVER_SUBMIT, -ENOENT},
-		{DRM_DROVER_EVICT, -ENOENT},
+		{DRM_DROVER_EVICT, -ENOENT},      {DRM_DROVER_VM_MMAP, -ENOENT},
 	};
 	struct env env = env_new();
 	struct snapshot before = snapshot(&env), after;
@@ -994,6 +1014,7 @@ static void fuzz_other(struct env *env)
 	struct drm_drover_bo_info bo = {.handle = env->handle};
 	struct drm_drover_vm_info vm = {.vm_id = env->vm};
 	struct drm_drover_evict evict = {.target = below(3), .id = env->vm * below(2)};
+	struct drm_drover_vm_mmap window = {.vm_id = env->vm, .target = below(2)};
 	struct drm_drover_device_info device = {0};
 	const struct {
 		unsigned long request;
@@ -1002,6 +1023,7 @@ static void fuzz_other(struct env *env)
 		{DRM_IOCTL_DROVER_BO_CREATE, &create}, {DRM_IOCTL_DROVER_BO_MMAP, &mmap},
 		{DRM_IOCTL_DROVER_BO_INFO, &bo},       {DRM_IOCTL_DROVER_VM_INFO, &vm},
 		{DRM_IOCTL_DROVER_EVICT, &evict},      {DRM_IOCTL_DROVER_DEVICE_INFO, &device},
+		{DRM_IOCTL_DROVER_VM_MMAP, &window},
 	};
 	size_t which = below(ARRAY_SIZE(calls));
 	unsigned long request = calls[which].request;
@@ -1073,6 +1095,7 @@ static const struct test tests[] = {
 	TEST(failed_submission_changes_no_syncobj),
 	TEST(duplicates),
 	TEST(evict_fields),
+	TEST(vm_mmap_fields),
 	TEST(destroyed_twice),
 	TEST(unknown_ioctls),
 	TEST(shorter_structures),

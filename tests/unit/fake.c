@@ -351,6 +351,13 @@ static int do_bo_mmap(struct drm_drover_bo_mmap *args)
 	return 0;
 }
 
+static int do_vm_mmap(struct drm_drover_vm_mmap *args)
+{
+	args->offset = FAKE_MMAP_OFFSET(1);
+	args->size = args->target == DRM_DROVER_VM_MMAP_STATUS ? 4096 : FAKE_APERTURE_SIZE;
+	return 0;
+}
+
 static int do_evict(struct drm_drover_evict *args)
 {
 	args->evicted = 3;
@@ -438,6 +445,8 @@ static int do_ioctl(int fd, unsigned long request, void *arg)
 	case DRM_IOCTL_DROVER_VM_INFO:
 		((struct drm_drover_vm_info *)arg)->mappings = 7;
 		return 0;
+	case DRM_IOCTL_DROVER_VM_MMAP:
+		return do_vm_mmap(arg);
 	case DRM_IOCTL_DROVER_EVICT:
 		return do_evict(arg);
 	case DMA_BUF_IOCTL_EXPORT_SYNC_FILE:

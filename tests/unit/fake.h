@@ -73,6 +73,8 @@ void fake_fail_opendir(int error);
 
 /* What BO_MMAP returns for a handle; a BO must not be larger than this step. */
 #define FAKE_MMAP_OFFSET(handle) ((uint64_t)(handle) << 20)
+/* What VM_MMAP returns as the size of a VM's aperture. */
+#define FAKE_APERTURE_SIZE       (64ULL << 20)
 
 /* A file whose DRM driver has this name (NULL: no DRM device). Owned by the fake. */
 int fake_node_fd(const char *driver);

@@ -191,6 +191,46 @@ static void evict_reports_what_is_pinned(void **state)
 	assert_int_equal(drover_vm_evict(vm, NULL), -EBUSY);
 }
 
+static void map_aperture(void **state)
+{
+	struct drm_drover_vm_mmap expected = {.target = DRM_DROVER_VM_MMAP_APERTURE};
+	void *base, *second;
+
+	(void)state;
+	expected.vm_id = drover_vm_id(vm);
+	assert_int_equal(drover_vm_map_aperture(vm, 0, &base), 0);
+	assert_sent(DRM_IOCTL_DROVER_VM_MMAP, &expected);
+	assert_int_equal((uintptr_t)base % (2 << 20), 0);
+	assert_int_equal(drover_vm_map_aperture(vm, 4096, &second), 0);
+	assert_ptr_not_equal(base, second);
+	assert_int_equal(drover_vm_unmap_aperture(vm, second, 4096), 0);
+	assert_int_equal(drover_vm_unmap_aperture(vm, base, 0), 0);
+
+	assert_int_equal(drover_vm_map_aperture(vm, FAKE_APERTURE_SIZE + 4096, &base), -EINVAL);
+	assert_int_equal(drover_vm_map_aperture(vm, 4097, &base), -EINVAL);
+	assert_int_equal(drover_vm_map_aperture(vm, 0, NULL), -EINVAL);
+	fake_fail(DRM_IOCTL_DROVER_VM_MMAP, EINVAL);
+	assert_int_equal(drover_vm_map_aperture(vm, 0, &base), -EOPNOTSUPP);
+	fake_fail(DRM_IOCTL_DROVER_VM_MMAP, ENOMEM);
+	assert_int_equal(drover_vm_map_aperture(vm, 0, &base), -ENOMEM);
+}
+
+static void map_status(void **state)
+{
+	struct drm_drover_vm_mmap expected = {.target = DRM_DROVER_VM_MMAP_STATUS};
+	const volatile struct drm_drover_vm_status *status;
+
+	(void)state;
+	expected.vm_id = drover_vm_id(vm);
+	assert_int_equal(drover_vm_map_status(vm, &status), 0);
+	assert_sent(DRM_IOCTL_DROVER_VM_MMAP, &expected);
+	drover_vm_unmap_status(status);
+	drover_vm_unmap_status(NULL);
+	assert_int_equal(drover_vm_map_status(vm, NULL), -EINVAL);
+	fake_fail(DRM_IOCTL_DROVER_VM_MMAP, EINVAL);
+	assert_int_equal(drover_vm_map_status(vm, &status), -EOPNOTSUPP);
+}
+
 #define vm_test(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -202,6 +242,8 @@ int main(void)
 		vm_test(bind_array),
 		vm_test(bind_arguments),
 		vm_test(info),
+		vm_test(map_aperture),
+		vm_test(map_status),
 		vm_test(evict_targets),
 		vm_test(evict_reports_what_is_pinned),
 	};
