@@ -191,6 +191,23 @@ bool extension_set_add(struct extension_set *set, const char *name)
 	return true;
 }
 
+void extension_set_remove(struct extension_set *set, const char *name)
+{
+	uint32_t kept = 0, kept_of_application = 0;
+
+	for (uint32_t i = 0; i < set->count; i++) {
+		if (!strcmp(set->names[i], name))
+			continue;
+		if (kept != i)
+			memcpy(set->names[kept], set->names[i], sizeof(set->names[i]));
+		kept++;
+		if (i < set->application_count)
+			kept_of_application++;
+	}
+	set->count = kept;
+	set->application_count = kept_of_application;
+}
+
 const char **extension_set_pointers(const struct extension_set *set)
 {
 	/* one more, so that there is something to allocate */

@@ -31,6 +31,8 @@ void extension_set_fini(struct extension_set *set);
 
 /* Adds what isn't in the set. Return: false: no memory; nothing was added. */
 bool extension_set_add(struct extension_set *set, const char *name);
+/* Takes out what the application named but nobody below has to know of. */
+void extension_set_remove(struct extension_set *set, const char *name);
 bool extension_set_has(const struct extension_set *set, const char *name);
 /* As above, but only what the application itself asked for. */
 bool extension_set_application_has(const struct extension_set *set, const char *name);

@@ -8,6 +8,7 @@
 
 #include "dispatch.h"
 #include "entry.h"
+#include "virtual_gpu.h"
 
 /*
  * What the layer needs to know about devices (V1.0's own queries don't tell) on instances of Vulkan
@@ -262,6 +263,35 @@ static bool read_queue_families(struct layer_physical_device *physical_device)
 	return true;
 }
 
+/* Needs the list of extensions. */
+static void read_identity(struct layer_physical_device *physical_device)
+{
+	const VkuInstanceDispatchTable *next = &physical_device->instance->next;
+	uint32_t version = physical_device->properties.apiVersion;
+	VkPhysicalDeviceDriverProperties driver = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
+	VkPhysicalDeviceIDProperties id = {.sType =
+						   VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES};
+	VkPhysicalDeviceProperties2 properties = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
+
+	if (version >= VK_API_VERSION_1_1 ||
+	    extension_set_has(&physical_device->extensions, VK_KHR_EXTERNAL_MEMORY_EXTENSION_NAME))
+		properties.pNext = &id;
+	if (version >= VK_API_VERSION_1_2 ||
+	    extension_set_has(&physical_device->extensions,
+			      VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME)) {
+		driver.pNext = properties.pNext;
+		properties.pNext = &driver;
+	}
+	if (next->GetPhysicalDeviceProperties2)
+		next->GetPhysicalDeviceProperties2(physical_device->handle, &properties);
+	else if (next->GetPhysicalDeviceProperties2KHR)
+		next->GetPhysicalDeviceProperties2KHR(physical_device->handle, &properties);
+	physical_device->driver_id = driver.driverID;
+	memcpy(physical_device->driver_uuid, id.driverUUID, VK_UUID_SIZE);
+}
+
 /* With the lock held. */
 static struct layer_physical_device *remember(struct layer_instance *instance,
 					      VkPhysicalDevice handle)
@@ -283,6 +313,7 @@ static struct layer_physical_device *remember(struct layer_instance *instance,
 		free_physical_device(0, physical_device, NULL);
 		return NULL;
 	}
+	read_identity(physical_device);
 	return physical_device;
 }
 
@@ -329,9 +360,11 @@ VkResult layer_physical_devices_enumerate(struct layer_instance *instance)
 	for (uint32_t i = 0; i < count && result == VK_SUCCESS; i++)
 		if (!remember(instance, handles[i]))
 			result = VK_ERROR_OUT_OF_HOST_MEMORY;
-	layer_free(instance->allocator, handles);
-	if (result == VK_SUCCESS)
+	if (result == VK_SUCCESS) {
+		virtual_gpu_assign(instance, handles, count);
 		atomic_store(&instance->enumerated, true);
+	}
+	layer_free(instance->allocator, handles);
 out:
 	pthread_mutex_unlock(&instance->physical_devices_lock);
 	return result;
@@ -342,11 +375,12 @@ struct layer_physical_device *layer_physical_device_of(VkPhysicalDevice handle)
 	struct layer_instance *instance = layer_instance_of(handle);
 	struct layer_physical_device *physical_device;
 
+	/* before that it isn't decided which is virtual */
+	if (layer_physical_devices_enumerate(instance) != VK_SUCCESS)
+		return NULL;
 	physical_device = table_get(&instance->physical_devices, table_key(handle));
 	if (physical_device)
 		return physical_device;
-	if (layer_physical_devices_enumerate(instance) != VK_SUCCESS)
-		return NULL;
 	/* one that appeared after the enumeration */
 	pthread_mutex_lock(&instance->physical_devices_lock);
 	physical_device = remember(instance, handle);

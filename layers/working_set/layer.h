@@ -85,6 +85,9 @@ struct layer_physical_device {
 	struct layer_instance *instance;
 	/* As the driver says; never what virtual mode makes of it. */
 	VkPhysicalDeviceProperties properties;
+	/* 0, and zeros, where the driver is too old to say. */
+	VkDriverId driver_id;
+	uint8_t driver_uuid[VK_UUID_SIZE];
 	/* What the driver offers. */
 	struct extension_set extensions;
 	uint32_t queue_family_count;

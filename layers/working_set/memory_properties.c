@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/* Owns the heaps and memory types of a virtual GPU, and how much of them a process may expect to get. */
+#include "physical.h"
+#include "usage.h"
+
+_Static_assert((int)VIRTUAL_GPU_VRAM == USAGE_HEAP_VRAM && (int)VIRTUAL_GPU_GTT == USAGE_HEAP_GTT,
+	       "heaps are numbered alike");
+
+void memory_properties_fill(const struct virtual_gpu *gpu,
+			    VkPhysicalDeviceMemoryProperties *properties)
+{
+	*properties = (VkPhysicalDeviceMemoryProperties){
+		.memoryHeapCount = VIRTUAL_GPU_HEAPS,
+		.memoryHeaps[VIRTUAL_GPU_VRAM] = {.size = gpu->info.vram_size,
+						  .flags = VK_MEMORY_HEAP_DEVICE_LOCAL_BIT},
+		.memoryHeaps[VIRTUAL_GPU_GTT] = {.size = gpu->info.gtt_size},
+		.memoryTypeCount = VIRTUAL_GPU_HEAPS,
+		.memoryTypes[VIRTUAL_GPU_VRAM] = {.propertyFlags =
+							  VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT |
+							  VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
+							  VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
+						  .heapIndex = VIRTUAL_GPU_VRAM},
+		.memoryTypes[VIRTUAL_GPU_GTT] = {.propertyFlags =
+							 VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
+							 VK_MEMORY_PROPERTY_HOST_COHERENT_BIT |
+							 VK_MEMORY_PROPERTY_HOST_CACHED_BIT,
+						 .heapIndex = VIRTUAL_GPU_GTT},
+	};
+}
+
+/*
+ * What this process has (wherever it is at the moment), and what others left. Never more than
+ * the heap, nor nothing: the specification's limits.
+ */
+static void fill_heap(VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget, uint32_t heap,
+		      uint64_t usage, uint64_t size, uint64_t used_by_all)
+{
+	uint64_t unused = size > used_by_all ? size - used_by_all : 0;
+	uint64_t expected = usage + unused;
+
+	if (expected > size)
+		expected = size;
+	budget->heapUsage[heap] = usage;
+	budget->heapBudget[heap] = expected ? expected : 1;
+}
+
+void memory_properties_fill_budget(const struct virtual_gpu *gpu,
+				   VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget)
+{
+	struct drm_drover_device_info info;
+
+	if (drover_device_info(gpu->drover, &info))
+		info = gpu->info; /* it went away */
+	for (uint32_t i = 0; i < VK_MAX_MEMORY_HEAPS; i++)
+		budget->heapUsage[i] = budget->heapBudget[i] = 0;
+	fill_heap(budget, VIRTUAL_GPU_VRAM, usage_of(gpu->position, USAGE_HEAP_VRAM),
+		  info.vram_size, info.vram_used);
+	fill_heap(budget, VIRTUAL_GPU_GTT, usage_of(gpu->position, USAGE_HEAP_GTT), info.gtt_size,
+		  info.gtt_used);
+}
