@@ -14,6 +14,7 @@
 
 /* One line for each module, outermost first, as in enum layer_module_id. */
 const struct layer_module *const layer_modules[LAYER_MODULE_COUNT] = {
+	[LAYER_MODULE_MEMORY] = &memory_module,
 	[LAYER_MODULE_PHYSICAL] = &physical_module,
 	[LAYER_MODULE_TOOLS] = &tools_module,
 };

@@ -20,6 +20,10 @@
 #include "virtual_gpu.h"
 
 #define PAGE 4096ull
+/* What a BO can be exported and imported as. */
+#define FD_TYPES                                        \
+	(VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT | \
+	 VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT)
 
 _Static_assert((int)USAGE_HEAP_VRAM == VIRTUAL_GPU_VRAM && (int)USAGE_HEAP_GTT == VIRTUAL_GPU_GTT &&
 		       (int)USAGE_HEAP_COUNT == VIRTUAL_GPU_HEAPS,
@@ -35,7 +39,7 @@ struct request {
 	const VkMemoryAllocateInfo *info;
 	const VkImportMemoryFdInfoKHR *import_fd;
 	const VkImportMemoryHostPointerInfoEXT *import_pointer;
-	VkExternalMemoryHandleTypeFlags export_types;
+	bool exportable;
 	VkMemoryAllocateFlags flags;
 	uint32_t device_mask;
 };
@@ -66,7 +70,7 @@ static void read_request(const VkMemoryAllocateInfo *info, struct request *reque
 		request->import_pointer = NULL;
 	export_info = layer_find_struct(info->pNext, VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO);
 	if (export_info)
-		request->export_types = export_info->handleTypes;
+		request->exportable = export_info->handleTypes & FD_TYPES;
 	flags_info = layer_find_struct(info->pNext, VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO);
 	if (flags_info) {
 		request->flags = flags_info->flags & (VK_MEMORY_ALLOCATE_DEVICE_MASK_BIT |
@@ -113,7 +117,7 @@ static VkResult make_backing(struct memory_device *memory, const struct request 
 		return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 	size = (size + PAGE - 1) / PAGE * PAGE;
 	if (!request->import_fd)
-		return backing_create(memory, size, heap, request->export_types, backing);
+		return backing_create(memory, size, heap, request->exportable, backing);
 	return backing_import(memory, request->import_fd->fd,
 			      request->import_fd->handleType ==
 				      VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT,
