@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* Owns nothing: questions to the kernel about dma-bufs and sync files. */
-#define _GNU_SOURCE
 #include "bridge.h"
 
 #include <errno.h>

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Owns the account of timeline semaphores.
+ *
+ * A value is certain if the semaphore has reached it, if the host has signalled it, or if a batch
+ * that signals at least it has been submitted to a queue on which everything up to that batch
+ * is certain. What isn't certain yet is asked again when somebody wants to know: the answer only ever
+ * changes from no to yes, save that a semaphore's payload is replaced by an import.
+ */
+#include "timelines.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "entry.h"
+#include "late.h"
+#include "submit.h"
+#include "track.h"
+
+/* A signal that was submitted while its queue had unresolved waits. */
+struct signal {
+	struct timeline_queue *queue;
+	uint64_t position;
+	uint64_t value;
+};
+
+struct timeline {
+	VkSemaphore handle;
+	/* The highest value that is certain. */
+	uint64_t certain;
+	struct signal *signals;
+	uint32_t count;
+	uint32_t capacity;
+};
+
+/* A wait: for a timeline's value, or for a fence. */
+struct unresolved {
+	uint64_t position;
+	struct timeline *timeline;
+	uint64_t value;
+	VkFence fence;
+};
+
+struct semaphores_device {
+	/* Protects all timelines and all queues' accounts. */
+	pthread_mutex_t lock;
+	/* VkSemaphore -> struct timeline */
+	struct table timelines;
+	atomic_uint num_timelines;
+};
+
+/* Return: an array with room for one more, or NULL: no memory, @array is as before. */
+static void *grow(void *array, uint32_t count, uint32_t *capacity, size_t size)
+{
+	uint32_t wanted = *capacity ? 2 * *capacity : 4;
+	void *larger;
+
+	if (count < *capacity)
+		return array;
+	larger = realloc(array, wanted * size);
+	if (larger)
+		*capacity = wanted;
+	return larger;
+}
+
+bool timelines_any(const struct layer_device *device)
+{
+	return atomic_load_explicit(&device->semaphores->num_timelines, memory_order_relaxed);
+}
+
+static struct timeline *timeline_find(const struct layer_device *device, VkSemaphore semaphore)
+{
+	return table_get(&device->semaphores->timelines, table_key(semaphore));
+}
+
+static uint64_t counter_value(struct layer_device *device, VkSemaphore semaphore)
+{
+	uint64_t value = 0;
+
+	if (device->next.GetSemaphoreCounterValue)
+		device->next.GetSemaphoreCounterValue(device->handle, semaphore, &value);
+	else if (device->next.GetSemaphoreCounterValueKHR)
+		device->next.GetSemaphoreCounterValueKHR(device->handle, semaphore, &value);
+	return value;
+}
+
+/* ---- Certainty; under the lock ---- */
+
+static bool queue_clear(struct layer_device *device, struct timeline_queue *queue,
+			uint64_t position);
+
+static void timeline_reaches(struct timeline *timeline, uint64_t value)
+{
+	uint32_t i = 0;
+
+	if (value > timeline->certain)
+		timeline->certain = value;
+	while (i < timeline->count) {
+		if (timeline->signals[i].value <= timeline->certain)
+			timeline->signals[i] = timeline->signals[--timeline->count];
+		else
+			i++;
+	}
+}
+
+static bool value_certain(struct layer_device *device, struct timeline *timeline, uint64_t value)
+{
+	const struct signal *signal;
+	uint32_t i;
+
+	if (timeline->certain >= value)
+		return true;
+	for (i = 0; i < timeline->count; i++) {
+		signal = &timeline->signals[i];
+		if (signal->value >= value &&
+		    queue_clear(device, signal->queue, signal->position)) {
+			timeline_reaches(timeline, signal->value);
+			return true;
+		}
+	}
+	timeline_reaches(timeline, counter_value(device, timeline->handle));
+	return timeline->certain >= value;
+}
+
+static bool resolved(struct layer_device *device, const struct unresolved *wait)
+{
+	if (wait->timeline)
+		return value_certain(device, wait->timeline, wait->value);
+	if (device->next.GetFenceStatus(device->handle, wait->fence) == VK_NOT_READY)
+		return false;
+	device->next.DestroyFence(device->handle, wait->fence, NULL);
+	return true;
+}
+
+static void forget_first(struct timeline_queue *queue)
+{
+	queue->count--;
+	memmove(queue->unresolved, queue->unresolved + 1,
+		queue->count * sizeof(*queue->unresolved));
+}
+
+static bool queue_clear(struct layer_device *device, struct timeline_queue *queue,
+			uint64_t position)
+{
+	bool clear = !queue->unknown;
+
+	if (queue->visited)
+		return false;
+	queue->visited = true;
+	while (clear && queue->count && queue->unresolved[0].position <= position) {
+		clear = resolved(device, &queue->unresolved[0]);
+		if (clear)
+			forget_first(queue);
+	}
+	queue->visited = false;
+	return clear;
+}
+
+static void add_unresolved(struct timeline_queue *queue, const struct unresolved *wait)
+{
+	struct unresolved *array =
+		grow(queue->unresolved, queue->count, &queue->capacity, sizeof(*array));
+
+	if (!array) {
+		queue->unknown = true;
+		return;
+	}
+	queue->unresolved = array;
+	array[queue->count++] = *wait;
+}
+
+/* ---- Submissions ---- */
+
+void timelines_batch(struct layer_device *device, struct timeline_queue *queue)
+{
+	pthread_mutex_lock(&device->semaphores->lock);
+	queue->position++;
+	pthread_mutex_unlock(&device->semaphores->lock);
+}
+
+void timelines_wait(struct layer_device *device, struct timeline_queue *queue,
+		    VkSemaphore semaphore, uint64_t value)
+{
+	struct semaphores_device *semaphores = device->semaphores;
+	struct timeline *timeline;
+
+	pthread_mutex_lock(&semaphores->lock);
+	timeline = timeline_find(device, semaphore);
+	if (timeline && !value_certain(device, timeline, value))
+		add_unresolved(queue, &(struct unresolved){.position = queue->position,
+							   .timeline = timeline,
+							   .value = value});
+	pthread_mutex_unlock(&semaphores->lock);
+}
+
+void timelines_signal(struct layer_device *device, struct timeline_queue *queue,
+		      VkSemaphore semaphore, uint64_t value)
+{
+	struct semaphores_device *semaphores = device->semaphores;
+	struct timeline *timeline;
+	struct signal *signals;
+
+	pthread_mutex_lock(&semaphores->lock);
+	timeline = timeline_find(device, semaphore);
+	if (timeline && queue_clear(device, queue, queue->position)) {
+		timeline_reaches(timeline, value);
+	} else if (timeline) {
+		/* without memory it is found out when the semaphore has reached the value */
+		signals = grow(timeline->signals, timeline->count, &timeline->capacity,
+			       sizeof(*signals));
+		if (signals) {
+			timeline->signals = signals;
+			signals[timeline->count++] = (struct signal){queue, queue->position, value};
+		}
+	}
+	pthread_mutex_unlock(&semaphores->lock);
+}
+
+void timelines_wait_fence(struct layer_device *device, struct timeline_queue *queue, VkFence fence)
+{
+	pthread_mutex_lock(&device->semaphores->lock);
+	add_unresolved(queue, &(struct unresolved){.position = queue->position, .fence = fence});
+	pthread_mutex_unlock(&device->semaphores->lock);
+}
+
+bool timelines_clear(struct layer_device *device, struct timeline_queue *queue, uint64_t position)
+{
+	bool clear;
+
+	pthread_mutex_lock(&device->semaphores->lock);
+	clear = queue_clear(device, queue, position);
+	pthread_mutex_unlock(&device->semaphores->lock);
+	return clear;
+}
+
+void timelines_queue_fini(struct layer_device *device, struct timeline_queue *queue)
+{
+	uint32_t i;
+
+	for (i = 0; i < queue->count; i++)
+		device->next.DestroyFence(device->handle, queue->unresolved[i].fence, NULL);
+	free(queue->unresolved);
+	*queue = (struct timeline_queue){0};
+}
+
+/* ---- Life of a timeline semaphore ---- */
+
+static void timeline_forget_waits(struct timeline_queue *queue, const struct timeline *timeline)
+{
+	uint32_t i, kept = 0;
+
+	for (i = 0; i < queue->count; i++) {
+		if (queue->unresolved[i].timeline != timeline)
+			queue->unresolved[kept++] = queue->unresolved[i];
+	}
+	queue->count = kept;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL create_semaphore(VkDevice handle,
+						       const VkSemaphoreCreateInfo *info,
+						       const VkAllocationCallbacks *allocator,
+						       VkSemaphore *semaphore)
+{
+	struct layer_device *device = layer_device_of(handle);
+	const VkSemaphoreTypeCreateInfo *type =
+		layer_find_struct(info->pNext, VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO);
+	struct timeline *timeline = NULL;
+	VkResult result;
+
+	if (type && type->semaphoreType == VK_SEMAPHORE_TYPE_TIMELINE) {
+		timeline = calloc(1, sizeof(*timeline));
+		if (!timeline)
+			return VK_ERROR_OUT_OF_HOST_MEMORY;
+		timeline->certain = type->initialValue;
+	}
+	result = device->below[LAYER_MODULE_SEMAPHORES].CreateSemaphore(handle, info, allocator,
+									semaphore);
+	if (result != VK_SUCCESS || !timeline)
+		goto free_timeline;
+	timeline->handle = *semaphore;
+	if (!table_put(&device->semaphores->timelines, table_key(*semaphore), timeline)) {
+		device->below[LAYER_MODULE_SEMAPHORES].DestroySemaphore(handle, *semaphore,
+									allocator);
+		*semaphore = VK_NULL_HANDLE;
+		result = VK_ERROR_OUT_OF_HOST_MEMORY;
+		goto free_timeline;
+	}
+	atomic_fetch_add(&device->semaphores->num_timelines, 1);
+	return VK_SUCCESS;
+
+free_timeline:
+	free(timeline);
+	return result;
+}
+
+static VKAPI_ATTR void VKAPI_CALL destroy_semaphore(VkDevice handle, VkSemaphore semaphore,
+						    const VkAllocationCallbacks *allocator)
+{
+	struct layer_device *device = layer_device_of(handle);
+	struct semaphores_device *semaphores = device->semaphores;
+	struct timeline *timeline = NULL;
+	uint32_t i;
+
+	if (semaphore && timeline_find(device, semaphore)) {
+		pthread_mutex_lock(&semaphores->lock);
+		timeline = table_remove(&semaphores->timelines, table_key(semaphore));
+		/* what waited for it is over, or its owner couldn't destroy it */
+		for (i = 0; i < device->queue_count; i++)
+			timeline_forget_waits(&device->queues[i].submit->timelines, timeline);
+		pthread_mutex_unlock(&semaphores->lock);
+	}
+	if (timeline) {
+		atomic_fetch_sub(&semaphores->num_timelines, 1);
+		free(timeline->signals);
+		free(timeline);
+	}
+	device->below[LAYER_MODULE_SEMAPHORES].DestroySemaphore(handle, semaphore, allocator);
+}
+
+static void host_signals(struct layer_device *device, const VkSemaphoreSignalInfo *info)
+{
+	struct timeline *timeline;
+
+	pthread_mutex_lock(&device->semaphores->lock);
+	timeline = timeline_find(device, info->semaphore);
+	if (timeline)
+		timeline_reaches(timeline, info->value);
+	pthread_mutex_unlock(&device->semaphores->lock);
+	late_retry(device);
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL signal_semaphore(VkDevice handle,
+						       const VkSemaphoreSignalInfo *info)
+{
+	struct layer_device *device = layer_device_of(handle);
+	VkResult result = device->below[LAYER_MODULE_SEMAPHORES].SignalSemaphore(handle, info);
+
+	if (result == VK_SUCCESS)
+		host_signals(device, info);
+	return result;
+}
+
+static VKAPI_ATTR VkResult VKAPI_CALL signal_semaphore_khr(VkDevice handle,
+							   const VkSemaphoreSignalInfo *info)
+{
+	struct layer_device *device = layer_device_of(handle);
+	VkResult result = device->below[LAYER_MODULE_SEMAPHORES].SignalSemaphoreKHR(handle, info);
+
+	if (result == VK_SUCCESS)
+		host_signals(device, info);
+	return result;
+}
+
+void timelines_revoke(struct layer_device *device, VkSemaphore semaphore)
+{
+	struct timeline *timeline;
+
+	pthread_mutex_lock(&device->semaphores->lock);
+	timeline = timeline_find(device, semaphore);
+	if (timeline) {
+		timeline->certain = 0;
+		timeline->count = 0;
+	}
+	pthread_mutex_unlock(&device->semaphores->lock);
+}
+
+/* The semaphore now is somebody else's: what was certain of it was of its old payload. */
+static VKAPI_ATTR VkResult VKAPI_CALL import_semaphore_fd(VkDevice handle,
+							  const VkImportSemaphoreFdInfoKHR *info)
+{
+	struct layer_device *device = layer_device_of(handle);
+	VkResult result = device->below[LAYER_MODULE_SEMAPHORES].ImportSemaphoreFdKHR(handle, info);
+
+	if (result == VK_SUCCESS)
+		timelines_revoke(device, info->semaphore);
+	return result;
+}
+
+/* ---- The module ---- */
+
+static VkResult device_create(struct layer_device *device,
+			      const struct layer_device_request *request)
+{
+	(void)request;
+	if (!track_wanted(device))
+		return VK_SUCCESS;
+	device->semaphores = calloc(1, sizeof(*device->semaphores));
+	if (!device->semaphores)
+		return VK_ERROR_OUT_OF_HOST_MEMORY;
+	pthread_mutex_init(&device->semaphores->lock, NULL);
+	return VK_SUCCESS;
+}
+
+static void forget_timeline(uint64_t key, void *value, void *data)
+{
+	struct timeline *timeline = value;
+
+	(void)key;
+	(void)data;
+	free(timeline->signals);
+	free(timeline);
+}
+
+static void device_destroy(struct layer_device *device)
+{
+	struct semaphores_device *semaphores = device->semaphores;
+
+	if (!semaphores)
+		return;
+	table_for_each(&semaphores->timelines, forget_timeline, NULL);
+	table_fini(&semaphores->timelines);
+	pthread_mutex_destroy(&semaphores->lock);
+	free(semaphores);
+	device->semaphores = NULL;
+}
+
+static const struct layer_entry entries[] = {
+	DEVICE_ENTRY(CreateSemaphore, create_semaphore, track_wanted),
+	DEVICE_ENTRY(DestroySemaphore, destroy_semaphore, track_wanted),
+	DEVICE_ENTRY(SignalSemaphore, signal_semaphore, track_wanted),
+	DEVICE_ENTRY(SignalSemaphoreKHR, signal_semaphore_khr, track_wanted),
+	DEVICE_ENTRY(ImportSemaphoreFdKHR, import_semaphore_fd, track_wanted),
+	{0},
+};
+
+const struct layer_module semaphores_module = {
+	.name = "semaphores",
+	.device_entries = entries,
+	.device_create = device_create,
+	.device_destroy = device_destroy,
+};
