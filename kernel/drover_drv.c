@@ -661,4 +661,5 @@ module_init(drover_module_init);
 module_exit(drover_module_exit);
 
 MODULE_DESCRIPTION("Virtual GPUs with evictable shared memory");
+MODULE_VERSION("0.1.0");
 MODULE_LICENSE("Dual MIT/GPL");

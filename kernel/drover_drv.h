@@ -625,6 +625,7 @@ void drover_bo_vunmap(struct drm_gem_object *gem, struct iosys_map *map);
 int drover_vm_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int drover_vm_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 int drover_vm_info_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int drover_vm_get_info(struct drover_vm *vm, struct drm_drover_vm_info *info);
 void drover_vm_close(struct drover_vm *vm);
 void drover_vm_free(struct drm_gpuvm *gpuvm);
 int drover_pair_validate(struct drover_pair *pair, struct ttm_operation_ctx *ctx, bool spare_hot);

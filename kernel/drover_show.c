@@ -128,22 +128,51 @@ static int drover_debugfs_gem(struct seq_file *m, void *unused)
 	return 0;
 }
 
-static void drover_show_vm(struct seq_file *m, struct drover_vm *vm)
+static int drover_show_vm(struct seq_file *m, struct drover_vm *vm)
 {
+	struct drm_drover_vm_info info = {};
 	struct drover_pair *pair;
 	const char *state;
 	u32 unarmed = 0;
+	int ret;
+
+	ret = drover_vm_get_info(vm, &info);
+	if (ret)
+		return ret;
 
 	mutex_lock(&vm->gate);
 	state = vm->lost ? "lost" : vm->suspended ? "suspended" : "running";
 	list_for_each_entry(pair, &vm->unarmed, link)
 		unarmed++;
-	seq_printf(m, "%d %u %s %u %llu %llu %llu %llu %llu %llu %llu %llu\n",
-		   vm->client->pid, vm->id, state, unarmed,
-		   vm->stats.submitted, vm->stats.completed, vm->stats.evictions,
-		   vm->stats.invalidations, vm->stats.remaps, vm->stats.suspends,
-		   vm->stats.spurious_suspends, vm->stats.resumes);
 	mutex_unlock(&vm->gate);
+
+	seq_printf(m, "%d %u %s %u %llu %llu %llu %llu %llu %llu %llu %llu",
+		   vm->client->pid, vm->id, state, unarmed, info.submitted, info.completed,
+		   info.evictions, info.invalidations, info.remaps, info.suspends,
+		   info.spurious_suspends, info.resumes);
+	seq_printf(m, " %d %llu %u %u %llu %llu\n", vm->is_longrun, info.faults, info.bos,
+		   info.evicted_bos, info.resident_bytes, info.evicted_bytes);
+	return 0;
+}
+
+/*
+ * The VM at a place in the device's list, with a reference. A VM has to be looked
+ * at without the list's lock: its own locks come before that one.
+ */
+static struct drover_vm *drover_nth_vm(struct drover_device *drover, unsigned int n)
+{
+	struct drover_vm *vm, *found = NULL;
+
+	mutex_lock(&drover->objects_lock);
+	list_for_each_entry(vm, &drover->vms, link) {
+		if (n--)
+			continue;
+		drm_gpuvm_get(&vm->base);
+		found = vm;
+		break;
+	}
+	mutex_unlock(&drover->objects_lock);
+	return found;
 }
 
 static int drover_debugfs_vms(struct seq_file *m, void *unused)
@@ -151,14 +180,17 @@ static int drover_debugfs_vms(struct seq_file *m, void *unused)
 	struct drm_debugfs_entry *entry = m->private;
 	struct drover_device *drover = to_drover(entry->dev);
 	struct drover_vm *vm;
+	unsigned int n = 0;
+	int ret = 0;
 
 	seq_puts(m, "pid vm state unarmed submitted completed ");
-	seq_puts(m, "evictions invalidations remaps suspends spurious_suspends resumes\n");
-	mutex_lock(&drover->objects_lock);
-	list_for_each_entry(vm, &drover->vms, link)
-		drover_show_vm(m, vm);
-	mutex_unlock(&drover->objects_lock);
-	return 0;
+	seq_puts(m, "evictions invalidations remaps suspends spurious_suspends resumes ");
+	seq_puts(m, "long_running faults bos evicted_bos resident_bytes evicted_bytes\n");
+	while (!ret && (vm = drover_nth_vm(drover, n++))) {
+		ret = drover_show_vm(m, vm);
+		drm_gpuvm_put(&vm->base);
+	}
+	return ret;
 }
 
 static int drover_debugfs_clients(struct seq_file *m, void *unused)

@@ -331,10 +331,12 @@ static void drover_vm_count(struct drover_vm *vm, struct drm_drover_vm_info *inf
 			continue;
 		pair = to_drover_pair(va->vm_bo);
 		info->bos++;
-		if (READ_ONCE(pair->evicted))
+		if (READ_ONCE(pair->evicted)) {
 			info->evicted_bos++;
-		else
+			info->evicted_bytes += va->gem.obj->size;
+		} else {
 			info->resident_bytes += va->gem.obj->size;
+		}
 	}
 
 	mutex_lock(&vm->gate);
@@ -361,6 +363,25 @@ static void drover_vm_count(struct drover_vm *vm, struct drm_drover_vm_info *inf
 }
 
 /**
+ * drover_vm_get_info - state and counters of a VM
+ * @vm: the VM
+ * @info: where they go; zeroed, but for the VM's number
+ *
+ * Return: 0 or -EINTR.
+ */
+int drover_vm_get_info(struct drover_vm *vm, struct drm_drover_vm_info *info)
+{
+	int ret;
+
+	ret = mutex_lock_interruptible(&vm->bind_lock);
+	if (ret)
+		return ret;
+	drover_vm_count(vm, info);
+	mutex_unlock(&vm->bind_lock);
+	return 0;
+}
+
+/**
  * drover_vm_info_ioctl - DRM_IOCTL_DROVER_VM_INFO
  * @drm: the DRM device
  * @data: struct drm_drover_vm_info
@@ -379,12 +400,9 @@ int drover_vm_info_ioctl(struct drm_device *drm, void *data, struct drm_file *fi
 	if (!vm)
 		return -ENOENT;
 
-	ret = mutex_lock_interruptible(&vm->bind_lock);
-	if (!ret) {
-		drover_vm_count(vm, &info);
-		mutex_unlock(&vm->bind_lock);
+	ret = drover_vm_get_info(vm, &info);
+	if (!ret)
 		*args = info;
-	}
 	drm_gpuvm_put(&vm->base);
 	return ret;
 }

@@ -373,6 +373,8 @@ struct drm_drover_vm_info {
 	__u64 commands;
 	/** @faults: CPU faults in the aperture that were served with the memory bound there */
 	__u64 faults;
+	/** @evicted_bytes: bytes of the @evicted_bos */
+	__u64 evicted_bytes;
 };
 
 /** enum drm_drover_vm_mmap_target - what DRM_IOCTL_DROVER_VM_MMAP is about */
