@@ -14,6 +14,11 @@
 
 /* One line for each module, outermost first, as in enum layer_module_id. */
 const struct layer_module *const layer_modules[LAYER_MODULE_COUNT] = {
+	[LAYER_MODULE_TELEMETRY] = &telemetry_module,
+	[LAYER_MODULE_SUBMIT] = &submit_module,
+	[LAYER_MODULE_COMMANDS] = &commands_module,
+	[LAYER_MODULE_SEMAPHORES] = &semaphores_module,
+	[LAYER_MODULE_TRACK] = &track_module,
 	[LAYER_MODULE_MEMORY] = &memory_module,
 	[LAYER_MODULE_PHYSICAL] = &physical_module,
 	[LAYER_MODULE_TOOLS] = &tools_module,
