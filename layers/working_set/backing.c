@@ -86,7 +86,7 @@ VkResult backing_import(struct memory_device *memory, int fd, bool opaque, uint6
 	VkResult result;
 	int error;
 
-	*backing = (struct backing){.size = size, .heap = heap};
+	*backing = (struct backing){.heap = heap};
 	error = drover_bo_import(memory->drover, fd, &backing->bo);
 	if (error)
 		return error == -ENOMEM ? VK_ERROR_OUT_OF_HOST_MEMORY
@@ -96,6 +96,11 @@ VkResult backing_import(struct memory_device *memory, int fd, bool opaque, uint6
 		result = VK_ERROR_INVALID_EXTERNAL_HANDLE;
 		goto err_bo;
 	}
+	/*
+	 * All of it: for an image with an explicit layout, drivers have been seen to ask for less
+	 * than lies behind its offset.
+	 */
+	backing->size = info.size;
 	result = bind(memory, backing);
 	if (result != VK_SUCCESS)
 		goto err_bo;

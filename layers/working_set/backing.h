@@ -37,10 +37,10 @@ VkResult backing_create(struct memory_device *memory, uint64_t size, enum usage_
 
 /*
  * backing_import() - the memory of a dma-buf
- * @size: bytes, a multiple of 4096
+ * @size: how many bytes it has to have
  * @opaque: it has to be memory of the same virtual GPU
  *
- * @fd stays the caller's.
+ * @fd stays the caller's. All of the dma-buf is bound, which may be more than @size.
  *
  * Return: as backing_create(); VK_ERROR_INVALID_EXTERNAL_HANDLE: not a dma-buf, too small, from elsewhere
  * though @opaque, or refused by its exporter.
