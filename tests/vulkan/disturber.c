@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
-/* What it allocates at once, of all VRAM. */
+/* It takes memory in parts, so many of VRAM and of GTT. */
 #define PARTS 4
 
 static volatile sig_atomic_t stopped;
@@ -17,37 +17,51 @@ static void stop(int signal)
 	stopped = 1;
 }
 
-void vram_press(unsigned int gpu)
+void memory_press(unsigned int gpu)
 {
 	struct gpu client = gpu_open(gpu);
 
 	check_ok(gpu_use_all(&client, VRAM, 0xdeadbeef));
+	check_ok(gpu_use_all(&client, GTT, 0xdeadbeef));
 	gpu_close(&client);
 }
 
-/* Takes some parts of VRAM, and checks on the way that they are zeroed and its own. */
-static void take_and_give_back(unsigned int gpu, uint64_t part, unsigned int parts)
+/* Memory of one kind, zeroed when it comes and the client's own until it goes. */
+static struct client_bo take(struct gpu *client, uint64_t size, uint32_t placement, uint32_t value)
 {
-	struct gpu client = gpu_open(gpu);
-	struct client_bo bos[PARTS];
-	unsigned int i;
+	struct client_bo bo = gpu_bo(client, size, placement);
 
-	for (i = 0; i < parts; i++) {
-		bos[i] = gpu_bo(&client, part, VRAM);
-		check_ok(gpu_check(&client, bos[i].va, part, 0, 0));
-		check_ok(gpu_fill(&client, bos[i].va, part, 0xdead0000 + i, 0));
-	}
-	for (i = 0; i < parts; i++) {
-		check_ok(gpu_check(&client, bos[i].va, part, 0xdead0000 + i, 0));
-		drover_bo_unref(bos[i].bo);
+	check_ok(gpu_check(client, bo.va, size, 0, 0));
+	check_ok(gpu_fill(client, bo.va, size, value, 0));
+	return bo;
+}
+
+/* Some parts of VRAM, and some of GTT: what leaves VRAM stays in GTT while it can. */
+static void take_and_give_back(unsigned int gpu, const struct drm_drover_device_info *info)
+{
+	const uint64_t part[2] = {info->vram_size / PARTS, info->gtt_size / PARTS};
+	static const uint32_t placement[2] = {VRAM, GTT};
+	unsigned int count[2] = {1 + random() % PARTS, random() % (PARTS + 1)}, i, kind;
+	struct gpu client = gpu_open(gpu);
+	struct client_bo bos[2][PARTS];
+
+	for (kind = 0; kind < 2; kind++)
+		for (i = 0; i < count[kind]; i++)
+			bos[kind][i] = take(&client, part[kind], placement[kind], 0xdead0000 + i);
+	for (kind = 0; kind < 2; kind++) {
+		for (i = 0; i < count[kind]; i++) {
+			check_ok(
+				gpu_check(&client, bos[kind][i].va, part[kind], 0xdead0000 + i, 0));
+			drover_bo_unref(bos[kind][i].bo);
+		}
 	}
 	gpu_close(&client);
 }
 
 static _Noreturn void disturb(unsigned int gpu, const int *dmabufs, unsigned int num_dmabufs)
 {
-	uint64_t part = device_info(device_open(gpu)).vram_size / PARTS;
 	struct drover_device *dev = device_open(gpu);
+	struct drm_drover_device_info info = device_info(dev);
 	unsigned int i, rounds = 0;
 
 	signal(SIGTERM, stop);
@@ -59,7 +73,7 @@ static _Noreturn void disturb(unsigned int gpu, const int *dmabufs, unsigned int
 		check_ok(drover_bo_import(dev, dmabufs[i], &bo));
 	}
 	while (!stopped) {
-		take_and_give_back(gpu, part, 1 + random() % PARTS);
+		take_and_give_back(gpu, &info);
 		if (num_dmabufs)
 			check_ok(drover_device_evict(dev, NULL));
 		sleep_ms(random() % 8);

@@ -127,8 +127,11 @@ struct buffer buffer_create(const struct device *device, VkDeviceSize size,
 			    VkExternalMemoryHandleTypeFlags exports);
 /** buffer_allocate() - give it memory; the result of vkAllocateMemory(), bound if it is VK_SUCCESS */
 VkResult buffer_allocate(struct buffer *buffer, uint32_t type, const void *next);
-/** buffer_import() - a buffer over the memory of a file descriptor, which is consumed on success */
-VkResult buffer_import(const struct device *device, VkDeviceSize size,
+/**
+ * buffer_import() - a buffer over the memory of a file descriptor, which is consumed on success
+ * @type: an opaque descriptor's has to be the one that it was exported with; a dma-buf's is asked for
+ */
+VkResult buffer_import(const struct device *device, VkDeviceSize size, uint32_t type,
 		       VkExternalMemoryHandleTypeFlagBits handle_type, int fd,
 		       struct buffer *buffer);
 void buffer_free(struct buffer *buffer);
@@ -211,7 +214,7 @@ struct disturber {
 
 /**
  * disturber_start() - begin
- * @gpu: the virtual GPU whose VRAM it fills and frees, again and again, at random moments
+ * @gpu: the virtual GPU whose VRAM and GTT it takes and frees, again and again, at random moments
  * @dmabufs: exports of that GPU that it evicts by name as well
  * @num_dmabufs: how many
  */
@@ -219,7 +222,7 @@ struct disturber disturber_start(unsigned int gpu, const int *dmabufs, unsigned 
 /** disturber_stop() - end it; fails unless it came to work */
 void disturber_stop(struct disturber *disturber);
 
-/** vram_press() - fill all of a GPU's VRAM once, so that whatever was there has left */
-void vram_press(unsigned int gpu);
+/** memory_press() - use all of a GPU's VRAM and GTT once, so that whatever was there has left both */
+void memory_press(unsigned int gpu);
 
 #endif

@@ -104,21 +104,19 @@ struct buffer buffer_new(const struct device *device, VkDeviceSize size, uint32_
 	return buffer;
 }
 
-/* What the descriptor may be imported as; an opaque one may be any of the buffer's. */
-static uint32_t import_types(const struct device *device,
-			     VkExternalMemoryHandleTypeFlagBits handle_type, int fd)
+static uint32_t import_types(const struct device *device, int dmabuf)
 {
 	VkMemoryFdPropertiesKHR properties = {
 		.sType = VK_STRUCTURE_TYPE_MEMORY_FD_PROPERTIES_KHR,
 	};
 
-	if (handle_type == VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT)
-		return ~0u;
-	check_vk(device->get_memory_fd_properties(device->handle, handle_type, fd, &properties));
+	check_vk(device->get_memory_fd_properties(device->handle,
+						  VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT,
+						  dmabuf, &properties));
 	return properties.memoryTypeBits;
 }
 
-VkResult buffer_import(const struct device *device, VkDeviceSize size,
+VkResult buffer_import(const struct device *device, VkDeviceSize size, uint32_t type,
 		       VkExternalMemoryHandleTypeFlagBits handle_type, int fd,
 		       struct buffer *buffer)
 {
@@ -127,11 +125,13 @@ VkResult buffer_import(const struct device *device, VkDeviceSize size,
 		.handleType = handle_type,
 		.fd = fd,
 	};
-	uint32_t types;
 
 	*buffer = buffer_create(device, size, handle_type);
-	types = buffer->requirements.memoryTypeBits & import_types(device, handle_type, fd);
-	return buffer_allocate(buffer, memory_type(device, types, 0, 0), &import);
+	if (handle_type == VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT)
+		type = memory_type(device,
+				   buffer->requirements.memoryTypeBits & import_types(device, fd),
+				   0, 0);
+	return buffer_allocate(buffer, type, &import);
 }
 
 void buffer_free(struct buffer *buffer)
@@ -314,7 +314,7 @@ struct image image_import(const struct device *device, uint32_t width, uint32_t 
 
 	info.pNext = &external;
 	check_vk(vkCreateImage(device->handle, &info, NULL, &image.handle));
-	image_allocate(&image, import_types(device, import.handleType, fd), &import);
+	image_allocate(&image, import_types(device, fd), &import);
 	get_plane_layout(&image);
 	check_eq(image.layout.rowPitch, layout->rowPitch);
 	image_create_view(&image);

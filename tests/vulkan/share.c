@@ -55,12 +55,12 @@ static void acquire_image(const struct image *image)
 	commands_run(&commands);
 }
 
-static struct buffer import(const struct device *device,
+static struct buffer import(const struct device *device, uint32_t type,
 			    VkExternalMemoryHandleTypeFlagBits handle_type, int fd)
 {
 	struct buffer buffer;
 
-	check_vk(buffer_import(device, SIZE, handle_type, fd, &buffer));
+	check_vk(buffer_import(device, SIZE, type, handle_type, fd, &buffer));
 	return buffer;
 }
 
@@ -74,7 +74,7 @@ static void pass_buffer(const struct device *from, const struct device *to,
 
 	buffer_fill(&mine, 11, 13);
 	release_buffer(&mine);
-	theirs = import(to, handle_type, memory_export(from, mine.memory, handle_type));
+	theirs = import(to, type, handle_type, memory_export(from, mine.memory, handle_type));
 	acquire_buffer(&theirs);
 	buffer_check(&theirs, 11, 13);
 	buffer_fill(&theirs, 17, 19);
@@ -162,7 +162,8 @@ static void one_export_imported_many_times(void)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(theirs); i++)
-		theirs[i] = import(device, OPAQUE, memory_export(device, mine.memory, OPAQUE));
+		theirs[i] = import(device, vram_type(device), OPAQUE,
+				   memory_export(device, mine.memory, OPAQUE));
 	for (i = 0; i < ARRAY_SIZE(theirs); i++) {
 		buffer_fill(&theirs[i], i, 1);
 		buffer_check(&theirs[(i + 7) % ARRAY_SIZE(theirs)], i, 1);
@@ -191,13 +192,13 @@ static void opaque_descriptors_of_another_gpu_are_refused(void)
 	mine = buffer_new(devices[0], SIZE, vram_type(devices[0]), OPAQUE);
 	fd = memory_export(devices[0], mine.memory, OPAQUE);
 	instance->messages_expected = true; /* VUID-VkImportMemoryFdInfoKHR-fd-01746 */
-	check_result(buffer_import(devices[1], SIZE, OPAQUE, fd, &theirs),
+	check_result(buffer_import(devices[1], SIZE, vram_type(devices[1]), OPAQUE, fd, &theirs),
 		     VK_ERROR_INVALID_EXTERNAL_HANDLE);
 	instance->messages_expected = false;
 	check(is_open(fd), "a refused descriptor was closed");
 	buffer_free(&theirs);
 	/* it's good for the GPU that it is of */
-	theirs = import(devices[0], OPAQUE, fd);
+	theirs = import(devices[0], vram_type(devices[0]), OPAQUE, fd);
 	buffer_fill(&mine, 3, 3);
 	buffer_check(&theirs, 3, 3);
 	buffer_free(&theirs);
@@ -245,8 +246,8 @@ static void descriptors_are_returned(void)
 
 	close(lowest);
 	for (i = 0; i < 100; i++) {
-		struct buffer theirs =
-			import(device, OPAQUE, memory_export(device, mine.memory, OPAQUE));
+		struct buffer theirs = import(device, vram_type(device), OPAQUE,
+					      memory_export(device, mine.memory, OPAQUE));
 
 		buffer_free(&theirs);
 	}
@@ -346,7 +347,7 @@ static void import_buffer(int socket, unsigned int gpu,
 			  VkExternalMemoryHandleTypeFlagBits handle_type)
 {
 	struct device *device = vulkan_device_open(NULL, gpu);
-	struct buffer buffer = import(device, handle_type, receive_fd(socket));
+	struct buffer buffer = import(device, vram_type(device), handle_type, receive_fd(socket));
 	char gone;
 
 	acquire_buffer(&buffer);
@@ -412,7 +413,7 @@ static void refuse_opaque(int socket)
 	struct buffer buffer;
 
 	device->instance->messages_expected = true;
-	check_result(buffer_import(device, SIZE, OPAQUE, fd, &buffer),
+	check_result(buffer_import(device, SIZE, vram_type(device), OPAQUE, fd, &buffer),
 		     VK_ERROR_INVALID_EXTERNAL_HANDLE);
 	check(is_open(fd), "a refused descriptor was closed");
 }
@@ -516,7 +517,7 @@ static void import_under_pressure(int socket)
 	char ready;
 
 	for (i = 0; i < PRESSED_BUFFERS; i++)
-		buffers[i] = import(device, DMA_BUF, receive_fd(socket));
+		buffers[i] = import(device, vram_type(device), DMA_BUF, receive_fd(socket));
 	for (round = 0; round < PRESSED_ROUNDS; round++) {
 		hear(socket, &ready, 1);
 		for (i = 0; i < PRESSED_BUFFERS; i++) {
