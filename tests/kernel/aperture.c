@@ -698,6 +698,46 @@ static void lost_vm_has_dummy_pages(void)
 	check_eq(access_signal((uint32_t *)window.base, false), SIGBUS);
 }
 
+static void set_bound(const char *device, bool bound)
+{
+	check_ok(write_file(bound ? "/sys/bus/platform/drivers/drover/bind"
+				  : "/sys/bus/platform/drivers/drover/unbind",
+			    device));
+}
+
+/* The device of what is mapped, and that of the exporter of what is mapped. */
+static void unplugged_while_mapped(void)
+{
+	struct window exporter = window_open(0), importer = window_open(1);
+	struct client_bo bo = gpu_bo(&exporter.gpu, SIZE, VRAM | GTT), import, own;
+	const volatile struct drm_drover_vm_status *status, *status_of_importer;
+	uint32_t *words = window_words(&exporter, bo.va), *imported;
+	int fd = bo_export(bo.bo);
+
+	import.bo = bo_import(&importer.gpu, fd);
+	import.va = gpu_bind(&importer.gpu, import.bo);
+	imported = window_words(&importer, import.va);
+	own = gpu_bo(&importer.gpu, SIZE, VRAM);
+	check_ok(drover_vm_map_status(exporter.gpu.vm, &status));
+	check_ok(drover_vm_map_status(importer.gpu.vm, &status_of_importer));
+	fill_words(words, SIZE, 1, 1);
+	fill_words(window_words(&importer, own.va), SIZE, 2, 2);
+	check_words(imported, SIZE, 1, 1);
+
+	set_bound("drover0", false);
+	check_eq(status->lost_reason, ENODEV);
+	check_words(words, SIZE, 0, 0);
+	fill_words(words, SIZE, 3, 3);
+	check_eq(access_signal((uint32_t *)exporter.base, false), SIGBUS);
+	/* the importer learns it when it looks */
+	check_eq(status_of_importer->lost_reason, 0);
+	check_words(window_words(&importer, own.va), SIZE, 2, 2);
+	check_words(imported, SIZE, 0, 0);
+	check_eq(status_of_importer->lost_reason, ENODEV);
+	check_sys(munmap(exporter.base, RANGE));
+	set_bound("drover0", true);
+}
+
 static void vm_is_destroyed_while_mapped(void)
 {
 	struct window window = window_open(0);
@@ -878,6 +918,7 @@ static const struct test tests[] = {
 	TEST(killed_in_a_fault),
 	TEST(signals_in_a_fault),
 	TEST(rebinding_while_touched),
+	TEST(unplugged_while_mapped),
 };
 
 int main(int argc, char **argv)
