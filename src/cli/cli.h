@@ -284,6 +284,9 @@ struct json_object *vulkan_ask(const struct environment *environment);
 
 /* ---- sample.c: what top shows ---- */
 
+/* now_ns() - CLOCK_MONOTONIC */
+uint64_t now_ns(void);
+
 /** struct counters - what only grows; -1: not known */
 struct counters {
 	int64_t faults, suspends, remaps, evictions, busy_ns;

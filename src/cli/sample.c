@@ -18,7 +18,7 @@
 #define DRM_MAJOR   226
 #define NO_COUNTERS {-1, -1, -1, -1, -1}
 
-static uint64_t now_ns(void)
+uint64_t now_ns(void)
 {
 	struct timespec now;
 

@@ -278,11 +278,16 @@ static bool handle_key(struct screen *screen, int key)
 	case KEY_NPAGE:
 		scroll_by(screen, LINES / 2);
 		break;
-	case ERR:
-		look(screen);
-		break;
 	}
 	return true;
+}
+
+/* Until the next look is due; keys don't put it off. */
+static int ms_left(const struct screen *screen)
+{
+	uint64_t due = screen->now.time_ns + (uint64_t)(screen->interval * 1e9), now = now_ns();
+
+	return due > now ? (int)((due - now) / 1000000) + 1 : 0;
 }
 
 int screen_run(double interval)
@@ -300,8 +305,10 @@ int screen_run(double interval)
 	keypad(stdscr, TRUE);
 	look(&screen);
 	do {
+		if (!ms_left(&screen))
+			look(&screen);
 		draw(&screen);
-		timeout((int)(screen.interval * 1000));
+		timeout(ms_left(&screen));
 	} while (handle_key(&screen, getch()));
 	endwin();
 	sample_free(&screen.before);
