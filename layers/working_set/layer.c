@@ -21,6 +21,7 @@ const struct layer_module *const layer_modules[LAYER_MODULE_COUNT] = {
 	[LAYER_MODULE_TRACK] = &track_module,
 	[LAYER_MODULE_MEMORY] = &memory_module,
 	[LAYER_MODULE_PHYSICAL] = &physical_module,
+	[LAYER_MODULE_LOST] = &lost_module,
 	[LAYER_MODULE_TOOLS] = &tools_module,
 };
 
@@ -266,9 +267,12 @@ PFN_vkVoidFunction VKAPI_CALL layer_get_instance_proc_addr(VkInstance handle, co
 	struct layer_instance *instance;
 	PFN_vkVoidFunction next;
 
-	if (!handle)
-		return own && own->level == GLOBAL ? own->function : NULL;
-	instance = layer_instance_of(handle);
+	/* the loader asks for vkCreateInstance with a handle that nobody has created yet */
+	if (own && own->level == GLOBAL)
+		return own->function;
+	instance = handle ? layer_instance_of(handle) : NULL;
+	if (!instance)
+		return NULL;
 	next = instance->next_get_instance_proc_addr(handle, name);
 	if (!next || extension_set_hides(&instance->extensions, name))
 		return NULL;

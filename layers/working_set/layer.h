@@ -142,6 +142,7 @@ struct layer_device {
 	struct virtual_gpu_device *virtual_gpu;
 	/* The modules' own. */
 	struct memory_device *memory;
+	struct lost_device *lost;
 	struct track_device *track;
 	struct commands_device *commands;
 	struct submit_device *submit;
