@@ -284,7 +284,7 @@ static void read_identity(struct layer_physical_device *physical_device)
 		driver.pNext = properties.pNext;
 		properties.pNext = &driver;
 	}
-	if (next->GetPhysicalDeviceProperties2)
+	if (physical_device->instance->api_version >= VK_API_VERSION_1_1)
 		next->GetPhysicalDeviceProperties2(physical_device->handle, &properties);
 	else if (next->GetPhysicalDeviceProperties2KHR)
 		next->GetPhysicalDeviceProperties2KHR(physical_device->handle, &properties);

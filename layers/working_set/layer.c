@@ -267,12 +267,13 @@ PFN_vkVoidFunction VKAPI_CALL layer_get_instance_proc_addr(VkInstance handle, co
 	struct layer_instance *instance;
 	PFN_vkVoidFunction next;
 
-	/* the loader asks for vkCreateInstance with a handle that nobody has created yet */
-	if (own && own->level == GLOBAL)
-		return own->function;
+	/*
+	 * The loader asks for vkCreateInstance with a handle that nobody has created yet, and layers
+	 * ask for vkCreateDevice without one.
+	 */
 	instance = handle ? layer_instance_of(handle) : NULL;
-	if (!instance)
-		return NULL;
+	if (!instance || (own && own->level == GLOBAL))
+		return own ? own->function : NULL;
 	next = instance->next_get_instance_proc_addr(handle, name);
 	if (!next || extension_set_hides(&instance->extensions, name))
 		return NULL;

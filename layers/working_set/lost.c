@@ -59,10 +59,10 @@ static uint64_t counter_value(struct layer_device *device, VkSemaphore semaphore
 {
 	uint64_t value = 0;
 
-	if (BELOW(device)->GetSemaphoreCounterValue)
-		BELOW(device)->GetSemaphoreCounterValue(device->handle, semaphore, &value);
-	else if (BELOW(device)->GetSemaphoreCounterValueKHR)
+	if (BELOW(device)->GetSemaphoreCounterValueKHR)
 		BELOW(device)->GetSemaphoreCounterValueKHR(device->handle, semaphore, &value);
+	else if (BELOW(device)->GetSemaphoreCounterValue)
+		BELOW(device)->GetSemaphoreCounterValue(device->handle, semaphore, &value);
 	return value;
 }
 
@@ -78,10 +78,10 @@ static void signal_semaphore(struct layer_device *device, VkSemaphore semaphore,
 	if (!table_get(&device->lost->timelines, table_key(semaphore)) ||
 	    counter_value(device, semaphore) >= value)
 		return;
-	if (BELOW(device)->SignalSemaphore)
-		BELOW(device)->SignalSemaphore(device->handle, &info);
-	else if (BELOW(device)->SignalSemaphoreKHR)
+	if (BELOW(device)->SignalSemaphoreKHR)
 		BELOW(device)->SignalSemaphoreKHR(device->handle, &info);
+	else if (BELOW(device)->SignalSemaphore)
+		BELOW(device)->SignalSemaphore(device->handle, &info);
 }
 
 /*
