@@ -429,7 +429,7 @@ static int drover_bo_init(struct drover_device *drover, struct drover_bo *bo)
 	return ret;
 }
 
-/* With a ticket, so that TTM may also wait for locks of what it evicts. */
+/* With a ticket that is still open, so that TTM may wait for locks of what it evicts. */
 static int drover_bo_try_place(void *data, bool evict_own)
 {
 	struct drover_bo *bo = data;
@@ -446,11 +446,11 @@ static int drover_bo_try_place(void *data, bool evict_own)
 	drm_exec_until_all_locked(&exec) {
 		ret = drm_exec_lock_obj(&exec, &bo->ttm.base);
 		drm_exec_retry_on_contention(&exec);
+		if (!ret)
+			ret = drover_bo_validate(bo, &ctx, !evict_own);
 		if (ret)
 			break;
 	}
-	if (!ret)
-		ret = drover_bo_validate(bo, &ctx, !evict_own);
 	drm_exec_fini(&exec);
 	return ret;
 }

@@ -258,7 +258,7 @@ static int drover_aperture_serve_locked(struct drover_fault *fault, bool evict_h
 	return fault->buf ? drover_aperture_copy(fault, va) : 0;
 }
 
-/* With a ticket, so that TTM may wait for locks of what it evicts. */
+/* With a ticket that is still open, so that TTM may wait for locks of what it evicts. */
 static int drover_aperture_attempt(void *data, bool evict_hot)
 {
 	struct drover_fault *fault = data;
@@ -269,11 +269,11 @@ static int drover_aperture_attempt(void *data, bool evict_hot)
 	drm_exec_until_all_locked(&exec) {
 		ret = drm_exec_lock_obj(&exec, fault->gem);
 		drm_exec_retry_on_contention(&exec);
+		if (!ret)
+			ret = drover_aperture_serve_locked(fault, evict_hot);
 		if (ret)
 			break;
 	}
-	if (!ret)
-		ret = drover_aperture_serve_locked(fault, evict_hot);
 	drm_exec_fini(&exec);
 	return ret;
 }

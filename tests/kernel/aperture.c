@@ -770,6 +770,23 @@ static void file_is_closed_while_mapped(void)
 	_exit(0);
 }
 
+/* Another client's jobs keep most of VRAM busy, so that who wants it has to wait for them. */
+static void *keep_busy(void *argument)
+{
+	struct gpu gpu = gpu_open(0);
+	struct client_bo bo = gpu_bo(&gpu, 10 * MIB, VRAM);
+
+	(void)argument;
+	for (;;) {
+		struct job job = job_new(&gpu);
+
+		drover_submission_spin(job.sub, 5000);
+		drover_submission_fill(job.sub, bo.va, PAGE, 1, 1);
+		job_run(&job);
+	}
+	return NULL;
+}
+
 /* kill -9 at any moment of a fault that evicts and waits: nothing is left, nothing hangs. */
 static void killed_in_a_fault(void)
 {
@@ -784,6 +801,7 @@ static void killed_in_a_fault(void)
 			struct client_bo b = gpu_bo(&window.gpu, 12 * SIZE, VRAM);
 			int zero = check_sys(open("/dev/zero", O_RDONLY));
 
+			test_thread(keep_busy, NULL);
 			for (;;) {
 				window_words(&window, a.va)[0]++;
 				/* the kernel's own access */
@@ -812,10 +830,11 @@ static void signals_in_a_fault(void)
 	timer_t timer;
 	struct itimerspec interval = {{0, 500000}, {0, 500000}};
 	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
-	struct drover_bo *bos[24];
-	uint64_t va[24];
+	struct drover_bo *bos[14];
+	uint64_t va[14];
 	size_t i, round;
 
+	test_thread(keep_busy, NULL);
 	sigaction(SIGALRM, &action, NULL);
 	for (i = 0; i < ARRAY_SIZE(bos); i++) {
 		bos[i] = bo_new_private(&window.gpu, SIZE, VRAM);
