@@ -610,7 +610,8 @@ struct page **drover_vram_pages(struct drover_device *drover, struct ttm_resourc
 unsigned long drover_vram_page_index(struct ttm_resource *res, unsigned long index);
 void drover_page_cursor_first(struct drover_page_cursor *cursor, struct drover_device *drover,
 			      struct ttm_resource *res, struct ttm_tt *tt);
-void *drover_page_cursor_next(struct drover_page_cursor *cursor);
+unsigned long drover_page_cursor_run(struct drover_page_cursor *cursor, unsigned long max);
+struct page *drover_page_cursor_advance(struct drover_page_cursor *cursor, unsigned long count);
 void drover_vram_write_ptes(struct ttm_resource *res, u64 *ptes);
 void drover_sg_write_ptes(struct sg_table *sgt, u64 *ptes);
 
@@ -649,6 +650,7 @@ bool drover_gate_open(struct drover_vm *vm);
 void drover_gate_fini(struct drover_vm *vm);
 void drover_vm_suspend_work(struct work_struct *work);
 bool drover_object_invalidate(struct drm_gem_object *gem, bool by_exporter);
+bool drover_object_is_present(struct drm_gem_object *gem);
 void drover_object_unmap(struct drm_gem_object *gem);
 int drover_object_drain(struct drm_gem_object *gem, bool interruptible);
 void drover_vm_lose_locked(struct drover_vm *vm, int reason);

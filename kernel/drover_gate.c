@@ -31,7 +31,8 @@
  * working-set fence closes the gate by a bit, synchronously: from there on no
  * job is armed, so the set of jobs that the fence stands for is fixed. When the
  * last of them is done, drover_vm_suspend_work() makes the wanted pairs
- * unreachable and signals their fences, in one step. Pairs that nobody wanted
+ * unreachable and signals their fences, in one step; if they are done already, an
+ * invalidation does so by itself. Pairs that nobody wanted
  * stay armed; wanted later, while the gate is closed, they signal at once.
  * No step on this way allocates or takes a reservation lock.
  *
@@ -274,6 +275,15 @@ static void drover_pair_signal(struct drover_pair *pair)
 	dma_fence_put(&fence->base);
 }
 
+static void drover_vm_count_suspend(struct drover_vm *vm)
+{
+	if (vm->suspended)
+		return;
+	vm->suspended = true;
+	vm->stats.suspends++;
+	trace_drover_suspend(vm->drover->index, vm->id);
+}
+
 /*
  * Unarms what is wanted. The VM must be drained, its gate held. A pair that
  * becomes unreachable and its fence's signal are one step, so nobody who
@@ -285,11 +295,8 @@ static void drover_vm_signal_wanted(struct drover_vm *vm)
 	struct drover_working_set_fence *fence, *next;
 	struct drover_pair *pair;
 
-	if (wanted && !vm->suspended) {
-		vm->suspended = true;
-		vm->stats.suspends++;
-		trace_drover_suspend(vm->drover->index, vm->id);
-	}
+	if (wanted)
+		drover_vm_count_suspend(vm);
 	llist_for_each_entry_safe(fence, next, wanted, wanted) {
 		pair = fence->pair;
 		if (pair) {
@@ -466,6 +473,18 @@ bool drover_gate_open(struct drover_vm *vm)
 	return true;
 }
 
+/*
+ * Whether no job runs, nor one that could be preempted. None begins either while
+ * something is unarmed.
+ */
+static bool drover_vm_is_idle(struct drover_vm *vm)
+{
+	lockdep_assert_held(&vm->gate);
+
+	return !vm->is_longrun && (!vm->last_job || dma_fence_is_signaled(vm->last_job));
+}
+
+/* With nothing to wait for, the pair is unarmed here and now. */
 static void drover_pair_evict(struct drover_pair *pair, bool by_exporter)
 {
 	struct drover_vm *vm = to_drover_vm(pair->base.vm);
@@ -479,8 +498,15 @@ static void drover_pair_evict(struct drover_pair *pair, bool by_exporter)
 	}
 	if (list_empty(&pair->link))
 		list_add_tail(&pair->link, &vm->unarmed);
-	if (pair->fence)
+	if (drover_vm_is_idle(vm)) {
+		pair->present = false;
+		if (pair->fence) {
+			drover_vm_count_suspend(vm);
+			drover_pair_signal(pair);
+		}
+	} else if (pair->fence) {
 		dma_fence_enable_signaling(&pair->fence->base);
+	}
 	mutex_unlock(&vm->gate);
 }
 
@@ -512,6 +538,30 @@ bool drover_object_invalidate(struct drm_gem_object *gem, bool by_exporter)
 
 	trace_drover_invalidate(gem, by_exporter);
 	return true;
+}
+
+/**
+ * drover_object_is_present - may a job use a BO at this moment?
+ * @gem: the BO or import; its reservation lock must be held
+ *
+ * Return: false for good, until the lock is dropped, if it was invalidated and
+ * the VMs that it is in had nothing to do.
+ */
+bool drover_object_is_present(struct drm_gem_object *gem)
+{
+	struct drm_gpuvm_bo *vm_bo;
+	bool present = false;
+
+	dma_resv_assert_held(gem->resv);
+
+	drm_gem_for_each_gpuvm_bo(vm_bo, gem) {
+		struct drover_vm *vm = to_drover_vm(vm_bo->vm);
+
+		mutex_lock(&vm->gate);
+		present |= to_drover_pair(vm_bo)->present;
+		mutex_unlock(&vm->gate);
+	}
+	return present;
 }
 
 /**

@@ -21,7 +21,8 @@
  * Moves are copies by the CPU: invalidate everybody who has the old place, wait
  * for all fences, copy. They run under the BO's reservation lock.
  *
- * A &struct drover_tt is mapped for DMA for as long as it has pages.
+ * A &struct drover_tt is mapped for DMA when the BO comes to GTT, and for as long
+ * as it has the same pages. Most evictions go beyond GTT and need no mapping.
  */
 
 struct drover_tt {
@@ -79,6 +80,9 @@ static int drover_tt_map(struct drover_device *drover, struct drover_tt *tt)
 	struct sg_table *sgt;
 	int ret;
 
+	if (tt->sgt)
+		return 0;
+
 	sgt = drm_prime_pages_to_sg(&drover->drm, tt->base.pages, tt->base.num_pages);
 	if (IS_ERR(sgt))
 		return PTR_ERR(sgt);
@@ -115,17 +119,7 @@ static void drover_tt_unmap(struct drover_device *drover, struct drover_tt *tt)
 static int drover_tt_populate(struct ttm_device *bdev, struct ttm_tt *tt,
 			      struct ttm_operation_ctx *ctx)
 {
-	struct drover_device *drover = bdev_to_drover(bdev);
-	int ret;
-
-	ret = ttm_pool_alloc(&bdev->pool, tt, ctx);
-	if (ret)
-		return ret;
-
-	ret = drover_tt_map(drover, to_drover_tt(tt));
-	if (ret)
-		ttm_pool_free(&bdev->pool, tt);
-	return ret;
+	return ttm_pool_alloc(&bdev->pool, tt, ctx);
 }
 
 static void drover_tt_unpopulate(struct ttm_device *bdev, struct ttm_tt *tt)
@@ -162,6 +156,15 @@ static struct page *drover_bo_page(struct drover_device *drover,
 	return bo->ttm->pages[index];
 }
 
+/* How many pages are copied at once: some 50 us. */
+#define DROVER_COPY_PAGES	(SZ_256K >> PAGE_SHIFT)
+
+static void drover_clear_pages(void *to, unsigned long count)
+{
+	for (; count; count--, to += PAGE_SIZE)
+		clear_page(to);
+}
+
 /*
  * TTM's own copy goes through the accessors for I/O memory, which warn and drop
  * data on architectures that have no such memory.
@@ -169,19 +172,25 @@ static struct page *drover_bo_page(struct drover_device *drover,
 static void drover_copy(struct drover_device *drover, struct ttm_buffer_object *bo,
 			struct ttm_resource *to, struct ttm_resource *from)
 {
-	unsigned long i, count = PFN_UP(bo->base.size);
+	unsigned long left = PFN_UP(bo->base.size), count;
 	struct drover_page_cursor dst, src;
+	void *ptr;
 
 	drover_page_cursor_first(&dst, drover, to, bo->ttm);
 	if (from)
 		drover_page_cursor_first(&src, drover, from, bo->ttm);
 
-	for (i = 0; i < count; i++) {
+	for (; left; left -= count) {
+		count = min(left, DROVER_COPY_PAGES);
+		count = drover_page_cursor_run(&dst, count);
 		if (from)
-			memcpy(drover_page_cursor_next(&dst),
-			       drover_page_cursor_next(&src), PAGE_SIZE);
+			count = drover_page_cursor_run(&src, count);
+		ptr = page_address(drover_page_cursor_advance(&dst, count));
+		if (from)
+			memcpy(ptr, page_address(drover_page_cursor_advance(&src, count)),
+			       count << PAGE_SHIFT);
 		else
-			clear_page(drover_page_cursor_next(&dst));
+			drover_clear_pages(ptr, count);
 		cond_resched();
 	}
 	if (from)
@@ -192,14 +201,17 @@ static void drover_copy(struct drover_device *drover, struct ttm_buffer_object *
 /* Whoever still uses the old place after its fences have signalled finds this. */
 static void drover_poison(struct drover_device *drover, struct ttm_buffer_object *bo)
 {
-	unsigned long i, count = PFN_UP(bo->base.size);
+	unsigned long left = PFN_UP(bo->base.size), count;
 	struct drover_page_cursor old;
 
 	if (!READ_ONCE(drover->poison))
 		return;
 	drover_page_cursor_first(&old, drover, bo->resource, bo->ttm);
-	for (i = 0; i < count; i++)
-		memset(drover_page_cursor_next(&old), 0xdb, PAGE_SIZE);
+	for (; left; left -= count) {
+		count = drover_page_cursor_run(&old, left);
+		memset(page_address(drover_page_cursor_advance(&old, count)), 0xdb,
+		       count << PAGE_SHIFT);
+	}
 }
 #else
 static void drover_poison(struct drover_device *drover, struct ttm_buffer_object *bo)
@@ -243,6 +255,12 @@ static int drover_bo_move_contents(struct drover_device *drover,
 			   new_mem->mem_type != TTM_PL_VRAM;
 	bool has_contents = drover_bo_has_contents(bo);
 	int ret;
+
+	if (new_mem->mem_type == TTM_PL_TT) {
+		ret = drover_tt_map(drover, to_drover_tt(bo->ttm));
+		if (ret)
+			return ret;
+	}
 
 	if (!bo->resource || system_only)
 		goto no_copy;

@@ -23,9 +23,10 @@ MODULE_INFO(import_ns, "DMA_BUF");
  * (p2p=1); for any other it moves to GTT and stays there while that
  * attachment exists. A static importer gets a pin, which is counted.
  *
- * Import: a dynamic attachment and a plain GEM object. Invalidation marks the
- * import stale; the mapping goes when this device's jobs have drained,
- * either by the next use or by a worker, whichever is first.
+ * Import: a dynamic attachment and a plain GEM object. With invalidation the
+ * mapping goes at once if no job can be using it. Otherwise the import is
+ * stale, and the mapping goes when this device's jobs have drained, either by
+ * the next use or by a worker, whichever is first.
  *
  * All state is protected by the reservation lock, which exporter and importer
  * share. Attaching and detaching take it themselves.
@@ -229,6 +230,13 @@ struct dma_buf *drover_gem_export(struct drm_gem_object *gem, int flags)
 
 /* Import. */
 
+static void drover_import_unmap(struct drover_import *import)
+{
+	dma_buf_unmap_attachment(import->attach, import->sgt, DMA_BIDIRECTIONAL);
+	import->sgt = NULL;
+	import->stale = false;
+}
+
 static int drover_import_unmap_stale(struct drover_import *import, bool interruptible)
 {
 	int ret;
@@ -242,9 +250,7 @@ static int drover_import_unmap_stale(struct drover_import *import, bool interrup
 	if (ret)
 		return ret;
 	drover_object_unmap(&import->gem);
-	dma_buf_unmap_attachment(import->attach, import->sgt, DMA_BIDIRECTIONAL);
-	import->sgt = NULL;
-	import->stale = false;
+	drover_import_unmap(import);
 	return 0;
 }
 
@@ -274,10 +280,14 @@ static void drover_import_invalidate(struct dma_buf_attachment *attach)
 	if (!drover_object_invalidate(&import->gem, true) || !import->sgt || import->stale)
 		return;
 
-	import->stale = true;
 	WRITE_ONCE(import->object.placement, DRM_DROVER_PLACEMENT_EVICTED);
 	atomic64_inc(&import->object.evictions);
-	queue_work(drover_wq, &import->unmap_work);
+	if (drover_object_is_present(&import->gem)) {
+		import->stale = true;
+		queue_work(drover_wq, &import->unmap_work);
+	} else {
+		drover_import_unmap(import);
+	}
 }
 
 /* Entries need whole pages; few exporters give anything else. */

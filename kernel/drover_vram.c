@@ -3,12 +3,12 @@
  * VRAM and GTT: who gets which part, and how it is described to engines and peers.
  */
 
+#include <linux/dma-mapping.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
 #include <drm/drm_managed.h>
-#include <drm/drm_prime.h>
 
 #include "drover_drv.h"
 
@@ -372,21 +372,45 @@ void drover_page_cursor_first(struct drover_page_cursor *cursor, struct drover_d
 }
 
 /**
- * drover_page_cursor_next - the next page of a BO
+ * drover_page_cursor_run - how many pages in a row are in one piece?
  * @cursor: the cursor; must not be at the end
+ * @max: how many there are left, or are of interest
  *
- * Return: the kernel's address of the page.
+ * Return: between 1 and @max.
  */
-void *drover_page_cursor_next(struct drover_page_cursor *cursor)
+unsigned long drover_page_cursor_run(struct drover_page_cursor *cursor, unsigned long max)
 {
+	unsigned long pfn, count = 1;
+
 	if (cursor->blocks && !cursor->left) {
 		cursor->block = list_next_entry(cursor->block, link);
 		cursor->left = 1UL << gpu_buddy_block_order(cursor->block);
 		cursor->pages = cursor->vram_pages +
 				(gpu_buddy_block_offset(cursor->block) >> PAGE_SHIFT);
 	}
-	cursor->left--;
-	return page_address(*cursor->pages++);
+	if (cursor->blocks)
+		max = min(max, cursor->left);
+
+	pfn = page_to_pfn(*cursor->pages);
+	while (count < max && page_to_pfn(cursor->pages[count]) == pfn + count)
+		count++;
+	return count;
+}
+
+/**
+ * drover_page_cursor_advance - walk on
+ * @cursor: the cursor
+ * @count: by how many pages: at most what drover_page_cursor_run() returned
+ *
+ * Return: the first page that is left behind.
+ */
+struct page *drover_page_cursor_advance(struct drover_page_cursor *cursor, unsigned long count)
+{
+	struct page *page = *cursor->pages;
+
+	cursor->pages += count;
+	cursor->left -= count;
+	return page;
 }
 
 /**
@@ -419,6 +443,12 @@ struct page **drover_vram_pages(struct drover_device *drover, struct ttm_resourc
 	return pages;
 }
 
+/* The most that one entry of an sg_table may describe, in pages. */
+static unsigned long drover_max_segment(struct drover_device *drover)
+{
+	return min_t(size_t, dma_max_mapping_size(drover->drm.dev), UINT_MAX) >> PAGE_SHIFT;
+}
+
 /**
  * drover_vram_sg - describe a BO in VRAM to a peer
  * @drover: the device
@@ -428,16 +458,34 @@ struct page **drover_vram_pages(struct drover_device *drover, struct ttm_resourc
  */
 struct sg_table *drover_vram_sg(struct drover_device *drover, struct ttm_resource *res)
 {
+	unsigned long left, count, max = drover_max_segment(drover);
+	struct drover_page_cursor cursor;
+	unsigned int i, entries = 0;
+	struct scatterlist *sg;
 	struct sg_table *sgt;
-	struct page **pages;
-	unsigned long count;
 
-	pages = drover_vram_pages(drover, res, &count);
-	if (!pages)
+	sgt = kzalloc_obj(*sgt);
+	if (!sgt)
 		return ERR_PTR(-ENOMEM);
 
-	sgt = drm_prime_pages_to_sg(&drover->drm, pages, count);
-	kvfree(pages);
+	drover_page_cursor_first(&cursor, drover, res, NULL);
+	for (left = PFN_UP(res->size); left; left -= count) {
+		count = drover_page_cursor_run(&cursor, min(left, max));
+		drover_page_cursor_advance(&cursor, count);
+		entries++;
+	}
+	if (sg_alloc_table(sgt, entries, GFP_KERNEL)) {
+		kfree(sgt);
+		return ERR_PTR(-ENOMEM);
+	}
+
+	drover_page_cursor_first(&cursor, drover, res, NULL);
+	left = PFN_UP(res->size);
+	for_each_sgtable_sg(sgt, sg, i) {
+		count = drover_page_cursor_run(&cursor, min(left, max));
+		sg_set_page(sg, drover_page_cursor_advance(&cursor, count), count << PAGE_SHIFT, 0);
+		left -= count;
+	}
 	return sgt;
 }
 
