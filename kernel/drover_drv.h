@@ -631,6 +631,9 @@ void drover_vm_close(struct drover_vm *vm);
 void drover_vm_free(struct drm_gpuvm *gpuvm);
 int drover_pair_validate(struct drover_pair *pair, struct ttm_operation_ctx *ctx, bool spare_hot);
 int drover_vm_validate(struct drover_vm *vm, struct drm_exec *exec, bool evict_own);
+void drover_vm_lose_locked(struct drover_vm *vm, int reason);
+void drover_vm_lose(struct drover_vm *vm, int reason);
+int drover_vm_usable(struct drover_vm *vm);
 
 /* drover_bind.c */
 extern const struct drm_gpuvm_ops drover_gpuvm_ops;
@@ -653,9 +656,6 @@ bool drover_object_invalidate(struct drm_gem_object *gem, bool by_exporter);
 bool drover_object_is_present(struct drm_gem_object *gem);
 void drover_object_unmap(struct drm_gem_object *gem);
 int drover_object_drain(struct drm_gem_object *gem, bool interruptible);
-void drover_vm_lose_locked(struct drover_vm *vm, int reason);
-void drover_vm_lose(struct drover_vm *vm, int reason);
-int drover_vm_usable(struct drover_vm *vm);
 int drover_vm_drain(struct drover_vm *vm, bool interruptible);
 bool drover_vm_is_drained(struct drover_vm *vm);
 struct dma_fence *drover_object_busy(struct drm_gem_object *gem);

@@ -716,38 +716,6 @@ void drover_gate_fini(struct drover_vm *vm)
 }
 
 /**
- * drover_vm_lose_locked - let nothing run in a VM any more
- * @vm: the VM; its gate must be held
- * @reason: positive errno; the first one stays
- *
- * The engine looks before each access, so a lost VM's jobs touch no memory.
- * Jobs in flight end with -ECANCELED, but for the one that is the reason.
- */
-void drover_vm_lose_locked(struct drover_vm *vm, int reason)
-{
-	lockdep_assert_held(&vm->gate);
-
-	if (vm->lost)
-		return;
-	/* Pairs with drover_engine_check_stop(). */
-	smp_store_release(&vm->lost, reason);
-	drover_aperture_show_lost(vm);
-	wake_up_all(&vm->jobs_wait);
-}
-
-/**
- * drover_vm_lose - drover_vm_lose_locked(), without the gate
- * @vm: the VM
- * @reason: positive errno
- */
-void drover_vm_lose(struct drover_vm *vm, int reason)
-{
-	mutex_lock(&vm->gate);
-	drover_vm_lose_locked(vm, reason);
-	mutex_unlock(&vm->gate);
-}
-
-/**
  * drover_vm_is_drained - are all jobs done?
  * @vm: the VM
  *
@@ -787,21 +755,6 @@ struct dma_fence *drover_object_busy(struct drm_gem_object *gem)
 			return fence;
 	}
 	return NULL;
-}
-
-/**
- * drover_vm_usable - may something be submitted to a VM or bound in it?
- * @vm: the VM; its gate must be held
- *
- * Return: 0, -ENOENT if it is being destroyed, -ECANCELED if it is lost.
- */
-int drover_vm_usable(struct drover_vm *vm)
-{
-	lockdep_assert_held(&vm->gate);
-
-	if (vm->closed)
-		return -ENOENT;
-	return vm->lost ? -ECANCELED : 0;
 }
 
 /**

@@ -155,6 +155,53 @@ int drover_vm_validate(struct drover_vm *vm, struct drm_exec *exec, bool evict_o
 	return ret ? ret : drover_gate_prepare(vm);
 }
 
+/**
+ * drover_vm_lose_locked - let nothing run in a VM any more
+ * @vm: the VM; its gate must be held
+ * @reason: positive errno; the first one stays
+ *
+ * The engine looks before each access, so a lost VM's jobs touch no memory.
+ * Jobs in flight end with -ECANCELED, but for the one that is the reason.
+ */
+void drover_vm_lose_locked(struct drover_vm *vm, int reason)
+{
+	lockdep_assert_held(&vm->gate);
+
+	if (vm->lost)
+		return;
+	/* Pairs with drover_engine_check_stop(). */
+	smp_store_release(&vm->lost, reason);
+	drover_aperture_show_lost(vm);
+	wake_up_all(&vm->jobs_wait);
+}
+
+/**
+ * drover_vm_lose - drover_vm_lose_locked(), without the gate
+ * @vm: the VM
+ * @reason: positive errno
+ */
+void drover_vm_lose(struct drover_vm *vm, int reason)
+{
+	mutex_lock(&vm->gate);
+	drover_vm_lose_locked(vm, reason);
+	mutex_unlock(&vm->gate);
+}
+
+/**
+ * drover_vm_usable - may something be submitted to a VM or bound in it?
+ * @vm: the VM; its gate must be held
+ *
+ * Return: 0, -ENOENT if it is being destroyed, -ECANCELED if it is lost.
+ */
+int drover_vm_usable(struct drover_vm *vm)
+{
+	lockdep_assert_held(&vm->gate);
+
+	if (vm->closed)
+		return -ENOENT;
+	return vm->lost ? -ECANCELED : 0;
+}
+
 static void drover_vm_close_work(struct work_struct *work)
 {
 	struct drover_vm *vm = container_of(work, struct drover_vm, close_work);

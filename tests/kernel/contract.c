@@ -351,6 +351,27 @@ static void move_with_fence_waits_for_jobs(void)
 	check_nothing_is_stale(&exporter);
 }
 
+/* Nor does anybody have to use it again if jobs were running. */
+static void unmapped_soon_after_jobs(void)
+{
+	struct gpu gpu = gpu_open(0);
+	struct exporter exporter = exporter_new(0);
+	struct client_bo bo = import(&gpu, exporter.dmabuf);
+	struct held_fence hold = fence_hold();
+	struct job job;
+
+	check_ok(gpu_fill(&gpu, bo.va, SIZE, 1, 1));
+	job = held_doubling(&gpu, bo.va, &hold);
+	check_ok(exporter_move(&exporter, FOREIGN_MOVE_FENCE));
+	check_eq(exporter_state(&exporter).stale_maps, 1);
+	fence_release(&hold);
+	check_ok(exporter_finish(&exporter, 0));
+	check_ok(job_wait(&job));
+	check_nothing_is_stale(&exporter);
+	check_eq(exporter_state(&exporter).maps, 0);
+	check_ok(gpu_check(&gpu, bo.va, SIZE, 2, 2));
+}
+
 static void submit_and_wait(int socket)
 {
 	struct gpu gpu = gpu_open(0);
@@ -927,6 +948,7 @@ static const struct test tests[] = {
 	TEST(moved_while_jobs_run),
 	TEST(kernel_fence_is_waited_for),
 	TEST(move_with_fence_waits_for_jobs),
+	TEST(unmapped_soon_after_jobs),
 	TEST(killed_while_resuming),
 	TEST(suspended_without_an_invalidation),
 	TEST(wait_stops_the_vm),
