@@ -10,7 +10,9 @@
  *
  * The bound is the time that the work takes when everything fits, plus the time of a memcpy() of the bytes that have to
  * move. Both are measured by the same clients in turns with the work itself, a fraction of a second each, so that what else
- * the machine does meanwhile hits all three: work that fits is the same on half of the VRAM of GPU 2, imported by GPU 3.
+ * the machine does meanwhile hits all three: work that fits is the same on all of the VRAM of GPU 2, imported by GPU 3, and
+ * memcpy() goes over as much memory as the moves do, in pieces as large as theirs: in the processor's caches it is twice as
+ * fast, but the moves' memory isn't there.
  *
  * With pin_imports=1 VRAM can't be pinned for a peer, so there, and in the run that it is compared with, BOs may also be in
  * GTT, which is as large as VRAM.
@@ -40,8 +42,8 @@
 #define REPS        5
 #define TURNS       8
 #define SLICE_NS    150000000ULL
-#define FITTING     (VRAM / 2)
-#define COPY_BYTES  (16 * MIB)
+#define LEAD_NS     20000000ULL
+#define COPIES      16
 
 static const double loads[LOADS] = {0.5, 1, 1.5, 2, 3};
 static const unsigned int clients_of[CLIENTS] = {1, 2, 4};
@@ -99,8 +101,11 @@ struct client {
 	const struct run *run;
 	struct outcome *outcome;
 	struct set sets[2];
-	uint8_t *copy_from;
-	uint8_t *copy_to;
+	/* what is copied between: as large as the client's part of VRAM, and as what doesn't fit into it */
+	uint8_t *inside;
+	uint8_t *outside;
+	uint32_t inside_parts;
+	uint32_t outside_parts;
 	uint64_t va;
 	uint32_t random;
 };
@@ -188,44 +193,64 @@ static void chunk_use(struct client *client, struct chunk *chunk)
 	submit_and_wait(work, chunk->queue.sync);
 }
 
-static struct chunk *random_chunk(struct client *client, struct set *set)
+static uint64_t bytes_moved(struct client *client)
+{
+	return gpu_info(client->sets[SLICE_WORK].exporter).bytes_moved;
+}
+
+static uint32_t random_below(struct client *client, uint32_t count)
 {
 	client->random ^= client->random << 13;
 	client->random ^= client->random >> 17;
 	client->random ^= client->random << 5;
-	return &set->chunks[client->random % set->count];
+	return client->random % count;
 }
 
-static void copy_both_ways(struct client *client)
+/* One part out and one in, several times. */
+static void copy_parts(struct client *client)
 {
-	memcpy(client->copy_to, client->copy_from, COPY_BYTES);
-	/* as far as the compiler knows somebody looks */
-	__asm__ volatile("" : : "r"(client->copy_to) : "memory");
-	memcpy(client->copy_from, client->copy_to, COPY_BYTES);
-	__asm__ volatile("" : : "r"(client->copy_from) : "memory");
+	uint8_t *inside, *outside;
+
+	for (unsigned int i = 0; i < 2 * COPIES; i++) {
+		inside = client->inside + random_below(client, client->inside_parts) * PART;
+		outside = client->outside + random_below(client, client->outside_parts) * PART;
+		memcpy(i % 2 ? inside : outside, i % 2 ? outside : inside, PART);
+		/* as far as the compiler knows somebody looks */
+		__asm__ volatile("" : : "r"(inside), "r"(outside) : "memory");
+	}
+}
+
+static void do_unit(struct client *client, enum slice slice)
+{
+	struct set *set;
+
+	if (slice == SLICE_COPY) {
+		copy_parts(client);
+		return;
+	}
+	set = &client->sets[slice];
+	chunk_use(client, &set->chunks[random_below(client, set->count)]);
 }
 
 /* All clients do the same at the same time. Returns the rate per second. */
 static double do_slice(struct client *client, enum slice slice)
 {
-	uint64_t start, elapsed = 0, units = 0;
+	uint64_t start, elapsed = 0, units = 0, moved;
 
 	pthread_barrier_wait(&client->run->shared->barrier);
+	/* What came before has left its traces in caches and in the scheduler. */
+	for (start = now_ns(); now_ns() - start < LEAD_NS;)
+		do_unit(client, slice);
+	moved = bytes_moved(client);
 	for (start = now_ns(); elapsed < SLICE_NS; units++) {
-		if (slice == SLICE_COPY)
-			copy_both_ways(client);
-		else
-			chunk_use(client, random_chunk(client, &client->sets[slice]));
+		do_unit(client, slice);
 		elapsed = now_ns() - start;
 	}
 	client->outcome->units[slice] += units;
-	return (double)(slice == SLICE_COPY ? units * 2 * COPY_BYTES : units) * 1e9 /
+	if (slice == SLICE_WORK)
+		client->outcome->moved += bytes_moved(client) - moved;
+	return (double)(slice == SLICE_COPY ? units * 2 * COPIES * PART : units) * 1e9 /
 	       (double)elapsed;
-}
-
-static uint64_t bytes_moved(struct client *client)
-{
-	return gpu_info(client->sets[SLICE_WORK].exporter).bytes_moved;
 }
 
 static bool all_set_up(const struct run *run)
@@ -236,21 +261,28 @@ static bool all_set_up(const struct run *run)
 	return true;
 }
 
+static uint8_t *used_memory(uint64_t size)
+{
+	uint8_t *memory = xcalloc(size, 1);
+
+	memset(memory, 1, size);
+	return memory;
+}
+
 static void client_set_up(struct client *client, const struct run *run)
 {
-	uint64_t fitting = 0;
+	uint64_t share = VRAM / run->clients, fitting = 0;
 	int ret;
 
 	ret = set_create(client, &client->sets[SLICE_WORK], 0, run->need,
 			 &client->outcome->imported);
 	if (!ret)
-		ret = set_create(client, &client->sets[SLICE_FITTING], 2, FITTING / run->clients,
-				 &fitting);
+		ret = set_create(client, &client->sets[SLICE_FITTING], 2, share, &fitting);
 	client->outcome->error = ret;
-	client->copy_from = xcalloc(COPY_BYTES, 1);
-	client->copy_to = xcalloc(COPY_BYTES, 1);
-	memset(client->copy_from, 1, COPY_BYTES);
-	memset(client->copy_to, 2, COPY_BYTES);
+	client->inside_parts = (uint32_t)(share / PART);
+	client->outside_parts = (uint32_t)(run->need > share ? (run->need - share) / PART : PARTS);
+	client->inside = used_memory(share);
+	client->outside = used_memory((uint64_t)client->outside_parts * PART);
 }
 
 /* Its end closes its files, which gives everything back. */
@@ -262,7 +294,6 @@ static void client_main(const struct run *run, unsigned int index)
 		.va = 16 * MIB,
 		.random = 2463534242U + run->seed * 40503U + index * 7919U,
 	};
-	uint64_t moved;
 
 	client_set_up(&client, run);
 	pthread_barrier_wait(&run->shared->barrier);
@@ -274,14 +305,10 @@ static void client_main(const struct run *run, unsigned int index)
 			chunk_use(&client, &client.sets[i].chunks[j]);
 	do_slice(&client, SLICE_WORK);
 	memset(client.outcome->units, 0, sizeof(client.outcome->units));
-	for (unsigned int turn = 0; turn < TURNS; turn++) {
-		moved = bytes_moved(&client);
-		for (enum slice slice = 0; slice < SLICES; slice++) {
+	client.outcome->moved = 0;
+	for (unsigned int turn = 0; turn < TURNS; turn++)
+		for (enum slice slice = 0; slice < SLICES; slice++)
 			client.outcome->rates[slice][turn] = do_slice(&client, slice);
-			if (slice == SLICE_WORK)
-				client.outcome->moved += bytes_moved(&client) - moved;
-		}
-	}
 }
 
 /* ---- A run ---- */
