@@ -425,6 +425,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice physical_de
 	devices[index].group_size = group ? group->physicalDeviceCount : 1;
 	vkuInitDeviceDispatchTable(*device, &devices[index].next, get_device_proc_addr);
 	devices[index].key = key_of(*device);
+	sync_recorder.cmd_pipeline_barrier =
+		(PFN_vkVoidFunction)devices[index].next.CmdPipelineBarrier;
 	pthread_mutex_unlock(&lock);
 	return VK_SUCCESS;
 }

@@ -35,6 +35,8 @@ struct recorder {
 	VkExternalSemaphoreFeatureFlags sync_fd;
 	/* What vkGetSemaphoreFdKHR fails with. */
 	VkResult export_result;
+	/* The recorder's own: what the driver's function is. */
+	PFN_vkVoidFunction cmd_pipeline_barrier;
 };
 
 /* The recorder's, for dlsym(): a struct recorder. */

@@ -1,0 +1,579 @@
+// SPDX-License-Identifier: MIT
+/*
+ * When a release can be published and when not: what is submitted and signalled decides, and what the driver
+ * can do. Nothing here may wait for ever. Lines of the log are explained in sync_recorder.c.
+ */
+#include "sync_world.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+/* For how long something that must not happen is given the chance to. */
+#define CHANCE_US 30000
+
+static atomic_bool fences_are_signalled;
+static _Atomic(uint64_t) counter_value;
+
+static bool fences_signalled(void)
+{
+	return fences_are_signalled;
+}
+
+static uint64_t counter(VkSemaphore semaphore)
+{
+	(void)semaphore;
+	return counter_value;
+}
+
+static void begin(const struct options *options)
+{
+	fences_are_signalled = false;
+	counter_value = 0;
+	world_open(options);
+	world.recorder->fences_signalled = fences_signalled;
+	world.recorder->counter = counter;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	begin(&(struct options){0});
+	return 0;
+}
+
+static int set_up_waiting(void **state)
+{
+	(void)state;
+	begin(&(struct options){.no_export = true});
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	fences_are_signalled = true;
+	world_close();
+	return 0;
+}
+
+/* struct batch - for submit_batch(); a handle that is null isn't there */
+struct batch {
+	VkSemaphore wait;
+	uint64_t wait_value;
+	VkCommandBuffer commands;
+	VkSemaphore signal;
+	uint64_t signal_value;
+};
+
+/* Return: its parts live until the caller's block ends. */
+#define SUBMIT_INFO(batch)                                                                 \
+	{                                                                                  \
+		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,                                    \
+		.pNext =                                                                   \
+			&(const VkTimelineSemaphoreSubmitInfo){                            \
+				.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO, \
+				.waitSemaphoreValueCount = !!(batch).wait,                 \
+				.pWaitSemaphoreValues = &(batch).wait_value,               \
+				.signalSemaphoreValueCount = !!(batch).signal,             \
+				.pSignalSemaphoreValues = &(batch).signal_value,           \
+			},                                                                 \
+		.waitSemaphoreCount = !!(batch).wait,                                      \
+		.pWaitSemaphores = &(batch).wait,                                          \
+		.pWaitDstStageMask = &all_commands,                                        \
+		.commandBufferCount = !!(batch).commands,                                  \
+		.pCommandBuffers = &(batch).commands,                                      \
+		.signalSemaphoreCount = !!(batch).signal,                                  \
+		.pSignalSemaphores = &(batch).signal,                                      \
+	}
+
+static const VkPipelineStageFlags all_commands = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+
+static void submit_batch(VkQueue queue, struct batch batch)
+{
+	const VkSubmitInfo info = SUBMIT_INFO(batch);
+
+	check_vk(vkQueueSubmit(queue, 1, &info, VK_NULL_HANDLE));
+}
+
+static void host_signal(VkSemaphore semaphore, uint64_t value)
+{
+	const VkSemaphoreSignalInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_SIGNAL_INFO,
+		.semaphore = semaphore,
+		.value = value,
+	};
+
+	check_vk(vkSignalSemaphore(world.device, &info));
+}
+
+/* ---- Drivers that export ---- */
+
+static void value_that_the_host_signals_later(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true);
+	VkCommandBuffer commands = commands_release("rel", &a);
+
+	(void)state;
+	submit_batch(world.queue, (struct batch){.wait = t, .wait_value = 5, .commands = commands});
+	check_log("1[?t=5 rel {timeline} / !own] | 1[] own");
+	usleep(CHANCE_US);
+	check_log("");
+	host_signal(t, 4);
+	usleep(CHANCE_US);
+	check_log("");
+	host_signal(t, 5);
+	check_log_becomes("export own | A+write");
+	fences_are_signalled = true;
+	check_vk(vkQueueWaitIdle(world.queue));
+	vkDestroySemaphore(world.device, t, NULL);
+	shared_free(&a);
+}
+
+static void value_that_is_signalled_before(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true);
+	VkCommandBuffer commands = commands_release("rel", &a);
+
+	(void)state;
+	host_signal(t, 5);
+	submit_batch(world.queue, (struct batch){.wait = t, .wait_value = 5, .commands = commands});
+	check_log("1[?t=5 rel {timeline} / !own] | export own | A+write");
+	/* or reached in any other way: nobody says, but the driver knows */
+	counter_value = 9;
+	submit_batch(world.queue, (struct batch){.wait = t, .wait_value = 9, .commands = commands});
+	check_log("1[?t=9 rel {timeline} / !own] | export own | A+write");
+	vkDestroySemaphore(world.device, t, NULL);
+	shared_free(&a);
+}
+
+/* A batch on another queue signals it: submitted before, or later. */
+static void value_that_a_queue_signals(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true);
+	VkCommandBuffer commands = commands_release("rel", &a);
+
+	(void)state;
+	submit_batch(world.other_queue, (struct batch){.signal = t, .signal_value = 3});
+	submit_batch(world.queue, (struct batch){.wait = t, .wait_value = 3, .commands = commands});
+	check_log("1[!t=3 {timeline}] | 1[?t=3 rel {timeline} / !own] | export own | A+write");
+
+	submit_batch(world.queue, (struct batch){.wait = t, .wait_value = 4, .commands = commands});
+	check_log("1[?t=4 rel {timeline} / !own] | 1[] own");
+	submit_batch(world.other_queue, (struct batch){.signal = t, .signal_value = 6});
+	check_log_becomes("1[!t=6 {timeline}] | export own | A+write");
+	fences_are_signalled = true;
+	check_vk(vkDeviceWaitIdle(world.device));
+	vkDestroySemaphore(world.device, t, NULL);
+	shared_free(&a);
+}
+
+/* What the other queue signals is submitted, but waits itself for what isn't. */
+static void value_that_depends_on_another(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true), u = semaphore("u", true);
+	VkCommandBuffer commands = commands_release("rel", &a);
+
+	(void)state;
+	submit_batch(world.other_queue,
+		     (struct batch){.wait = u, .wait_value = 1, .signal = t, .signal_value = 1});
+	submit_batch(world.queue, (struct batch){.wait = t, .wait_value = 1, .commands = commands});
+	check_log("1[?u=1 !t=1 {timeline}] | 1[?t=1 rel {timeline} / !own] | 1[] own");
+	usleep(CHANCE_US);
+	check_log("");
+	host_signal(u, 1);
+	check_log_becomes("export own | A+write");
+	fences_are_signalled = true;
+	check_vk(vkDeviceWaitIdle(world.device));
+	vkDestroySemaphore(world.device, t, NULL);
+	vkDestroySemaphore(world.device, u, NULL);
+	shared_free(&a);
+}
+
+/* The batch waits for nothing, but one before it on the queue does. */
+static void earlier_batch_that_waits(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true);
+	VkCommandBuffer commands = commands_release("rel", &a);
+
+	(void)state;
+	submit_batch(world.queue, (struct batch){.wait = t, .wait_value = 1});
+	submit(commands, false);
+	check_log("1[?t=1 {timeline}] | 1[rel / !own] | 1[] own");
+	usleep(CHANCE_US);
+	check_log("");
+	/* the other queue has nothing to do with it */
+	submit_batch(world.other_queue, (struct batch){.commands = commands});
+	check_log("1[rel {timeline} / !own] | export own | A+write");
+	host_signal(t, 1);
+	check_log_becomes("export own | A+write");
+	fences_are_signalled = true;
+	check_vk(vkDeviceWaitIdle(world.device));
+	vkDestroySemaphore(world.device, t, NULL);
+	shared_free(&a);
+}
+
+/* A release, then a wait for whoever uses it: the release is published before the wait is submitted. */
+static void release_then_wait_in_one_call(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true);
+	struct batch batches[] = {
+		{.commands = commands_release("rel", &a)},
+		{.wait = t, .wait_value = 1, .commands = commands_acquire("acq", &a)},
+	};
+	const VkSubmitInfo infos[] = {SUBMIT_INFO(batches[0]), SUBMIT_INFO(batches[1])};
+
+	(void)state;
+	check_vk(vkQueueSubmit(world.queue, 2, infos, world.fence));
+	check_log("1[rel {timeline} / !own] | export own | A+write | import own | "
+		  "1[?own / ?t=1 acq {timeline}] F");
+	vkDestroySemaphore(world.device, t, NULL);
+	shared_free(&a);
+}
+
+/* The wait is over before anybody could export. */
+static void work_that_is_over_meanwhile(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true);
+
+	(void)state;
+	submit_batch(world.queue, (struct batch){.wait = t,
+						 .wait_value = 1,
+						 .commands = commands_release("rel", &a)});
+	check_log("1[?t=1 rel {timeline} / !own] | 1[] own");
+	fences_are_signalled = true;
+	check_vk(vkQueueWaitIdle(world.queue));
+	check_log("");
+	vkDestroySemaphore(world.device, t, NULL);
+	shared_free(&a);
+}
+
+/* The application destroys the device, and the worker is still at it. */
+static void device_that_goes(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true);
+	int i;
+
+	(void)state;
+	for (i = 0; i < 5; i++)
+		submit_batch(world.queue, (struct batch){.wait = t,
+							 .wait_value = 1,
+							 .commands = commands_release("rel", &a)});
+	vkDestroySemaphore(world.device, t, NULL);
+	shared_free(&a);
+}
+
+/* A semaphore whose payload is replaced starts anew. */
+static void imported_timeline(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true);
+	VkImportSemaphoreFdInfoKHR import = {
+		.sType = VK_STRUCTURE_TYPE_IMPORT_SEMAPHORE_FD_INFO_KHR,
+		.semaphore = t,
+		.handleType = VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT,
+		.fd = -1,
+	};
+
+	(void)state;
+	host_signal(t, 5);
+	check_vk(world.import_semaphore_fd(world.device, &import));
+	submit_batch(world.queue, (struct batch){.wait = t,
+						 .wait_value = 5,
+						 .commands = commands_release("rel", &a)});
+	check_log("import t for good | 1[?t=5 rel {timeline} / !own] | 1[] own");
+	/* another process signals it */
+	counter_value = 5;
+	check_log_becomes("export own | A+write");
+	fences_are_signalled = true;
+	check_vk(vkQueueWaitIdle(world.queue));
+	vkDestroySemaphore(world.device, t, NULL);
+	shared_free(&a);
+}
+
+static VkResult no_memory(void)
+{
+	return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+}
+
+/* A submission that fails signals nothing, so nobody may count on it. */
+static void submission_that_fails(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true);
+	struct batch batch = {.signal = t, .signal_value = 1};
+	const VkSubmitInfo info = SUBMIT_INFO(batch);
+
+	(void)state;
+	world.recorder->submitting = no_memory;
+	assert_int_equal(vkQueueSubmit(world.other_queue, 1, &info, VK_NULL_HANDLE),
+			 VK_ERROR_OUT_OF_DEVICE_MEMORY);
+	world.recorder->submitting = NULL;
+	submit_batch(world.queue, (struct batch){.wait = t,
+						 .wait_value = 1,
+						 .commands = commands_release("rel", &a)});
+	check_log("1[!t=1 {timeline}] | 1[?t=1 rel {timeline} / !own] | 1[] own");
+	fences_are_signalled = true;
+	check_vk(vkQueueWaitIdle(world.queue));
+	vkDestroySemaphore(world.device, t, NULL);
+	shared_free(&a);
+}
+
+/* One with batches of the layer's: nothing is published, and the semaphores aren't used again. */
+static void pieces_that_fail(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkCommandBuffer both = command_buffer("both", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+	const VkSubmitInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+		.commandBufferCount = 1,
+		.pCommandBuffers = &both,
+	};
+
+	(void)state;
+	acquire(both, &a, 0);
+	release(both, &a, 0);
+	check_vk(vkEndCommandBuffer(both));
+	fence_add('A', WRITES, fence_new());
+	world.recorder->submitting = no_memory;
+	assert_int_equal(vkQueueSubmit(world.queue, 1, &info, VK_NULL_HANDLE),
+			 VK_ERROR_OUT_OF_DEVICE_MEMORY);
+	check_log("import own | 1[?own / both / !own]");
+	world.recorder->submitting = NULL;
+	submit(both, true);
+	check_log("import own | 1[?own / both / !own] F | export own | A+write");
+	shared_free(&a);
+}
+
+/* ---- Semaphores are used again, but not too early ---- */
+
+static uint64_t seen[256];
+static unsigned int num_seen;
+
+static const char *remember(uint64_t handle)
+{
+	if (handle != (uint64_t)(uintptr_t)world.fence && num_seen < 256)
+		seen[num_seen++] = handle;
+	return NULL;
+}
+
+static unsigned int count_distinct(void)
+{
+	unsigned int i, j, distinct = 0;
+
+	for (i = 0; i < num_seen; i++) {
+		for (j = 0; j < i && seen[j] != seen[i]; j++)
+			;
+		distinct += i == j;
+	}
+	num_seen = 0;
+	return distinct;
+}
+
+static int only_semaphores(VkQueue queue, VkCommandBuffer commands, unsigned int times)
+{
+	const VkSubmitInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+		.commandBufferCount = 1,
+		.pCommandBuffers = &commands,
+	};
+
+	while (times--)
+		check_vk(vkQueueSubmit(queue, 1, &info, VK_NULL_HANDLE));
+	return 0;
+}
+
+static void semaphores_are_recycled(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkCommandBuffer commands = commands_acquire("acq", &a);
+	unsigned int busy, idle;
+
+	(void)state;
+	fence_add('A', WRITES, fence_new());
+	world.recorder->say = NULL;
+	world.recorder->name = remember;
+	num_seen = 0;
+	only_semaphores(world.queue, commands, 20);
+	busy = count_distinct();
+	/* 20 semaphores, the command buffer, and the fence behind 16 of them */
+	assert_int_equal(busy, 22);
+	fences_are_signalled = true;
+	only_semaphores(world.queue, commands, 60);
+	idle = count_distinct();
+	assert_true(idle < 45);
+	shared_free(&a);
+}
+
+/* ---- Drivers that don't export ---- */
+
+static void waiting(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkCommandBuffer rel = commands_release("rel", &a), draw = commands_plain("draw");
+	const VkSubmitInfo infos[] = {
+		{
+			.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+			.commandBufferCount = 1,
+			.pCommandBuffers = &rel,
+		},
+		{
+			.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+			.commandBufferCount = 1,
+			.pCommandBuffers = &draw,
+		},
+	};
+
+	(void)state;
+	submit(rel, true);
+	check_log("1[rel] F | wait F");
+	submit(rel, false);
+	check_log("1[rel] own | wait own");
+	check_vk(vkQueueSubmit(world.queue, 2, infos, world.fence));
+	check_log("1[rel] own | wait own | 1[draw] F");
+	shared_free(&a);
+}
+
+static void waiting_is_not_done_for_ever(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true);
+	VkCommandBuffer commands = commands_release("rel", &a);
+
+	(void)state;
+	submit_batch(world.queue, (struct batch){.wait = t, .wait_value = 1, .commands = commands});
+	check_log("1[?t=1 rel {timeline}] own");
+	submit(commands, true);
+	check_log("1[rel] F");
+	/* once that is over, waiting is safe again */
+	host_signal(t, 1);
+	fences_are_signalled = true;
+	submit(commands, true);
+	check_log("1[rel] F | wait F");
+	vkDestroySemaphore(world.device, t, NULL);
+	shared_free(&a);
+}
+
+/* The host may set an event when it likes, so nobody waits for whoever waits for it. */
+static void events_of_the_host(void **state)
+{
+	const VkEventCreateInfo info = {.sType = VK_STRUCTURE_TYPE_EVENT_CREATE_INFO};
+	struct shared a = shared_import('A', 0);
+	VkCommandBuffer wait = command_buffer("wait", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+	VkCommandBuffer rel = commands_release("rel", &a);
+	VkEvent event;
+
+	(void)state;
+	check_vk(vkCreateEvent(world.device, &info, NULL, &event));
+	vkCmdWaitEvents(wait, 1, &event, VK_PIPELINE_STAGE_HOST_BIT,
+			VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, NULL, 0, NULL, 0, NULL);
+	release(wait, &a, 0);
+	check_vk(vkEndCommandBuffer(wait));
+	submit(wait, true);
+	check_log("1[wait] F | 1[] own");
+	submit(rel, true);
+	check_log("1[rel] F");
+	fences_are_signalled = true;
+	submit(rel, true);
+	check_log("1[rel] F | wait F");
+	vkDestroyEvent(world.device, event, NULL);
+	shared_free(&a);
+}
+
+/* It said that it could. */
+static void export_that_fails(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkCommandBuffer commands = commands_release("rel", &a);
+
+	(void)state;
+	world.recorder->export_result = VK_ERROR_TOO_MANY_OBJECTS;
+	submit(commands, true);
+	check_log("1[rel / !own] F | export own | 1[] own | wait own");
+	submit(commands, true);
+	check_log("1[rel] F | wait F");
+	shared_free(&a);
+}
+
+static int standard_output(void)
+{
+	return 1;
+}
+
+/* The mock driver itself answers so. What isn't a sync file isn't ours to close. */
+static void export_of_something_else(void **state)
+{
+	struct shared a = shared_import('A', 0);
+
+	(void)state;
+	world.recorder->export_semaphore = standard_output;
+	submit(commands_release("rel", &a), true);
+	check_log("1[rel / !own] F | export own | 1[] own | wait own");
+	assert_int_not_equal(write(1, "", 0), -1);
+	shared_free(&a);
+}
+
+static void *signal_soon(void *fence)
+{
+	usleep(CHANCE_US);
+	fence_signal(*(int *)fence);
+	return NULL;
+}
+
+/* A driver that can't wait for a sync file: the CPU does. */
+static void acquire_by_waiting(void **state)
+{
+	int fence = fence_new();
+	pthread_t thread;
+	struct shared a;
+
+	(void)state;
+	world_close();
+	begin(&(struct options){.no_import = true, .no_export = true});
+	a = shared_import('A', 0);
+	fence_add('A', WRITES, fence);
+	assert_int_equal(pthread_create(&thread, NULL, signal_soon, &fence), 0);
+	submit(commands_acquire("acq", &a), true);
+	assert_true(fence_signalled(fence));
+	check_log("1[acq] F");
+	pthread_join(thread, NULL);
+	shared_free(&a);
+}
+
+#define TEST(function)         cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST_WAITING(function) cmocka_unit_test_setup_teardown(function, set_up_waiting, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(value_that_the_host_signals_later),
+		TEST(value_that_is_signalled_before),
+		TEST(value_that_a_queue_signals),
+		TEST(value_that_depends_on_another),
+		TEST(earlier_batch_that_waits),
+		TEST(release_then_wait_in_one_call),
+		TEST(work_that_is_over_meanwhile),
+		TEST(device_that_goes),
+		TEST(imported_timeline),
+		TEST(submission_that_fails),
+		TEST(pieces_that_fail),
+		TEST(semaphores_are_recycled),
+		TEST_WAITING(waiting),
+		TEST_WAITING(waiting_is_not_done_for_ever),
+		TEST_WAITING(events_of_the_host),
+		TEST(export_that_fails),
+		TEST(export_of_something_else),
+		TEST_WAITING(acquire_by_waiting),
+	};
+
+	world_environment();
+	return cmocka_run_group_tests_name("sync-release", tests, NULL, NULL);
+}
