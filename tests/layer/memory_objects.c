@@ -287,7 +287,7 @@ static void no_memory_for_the_layer(void **state)
 
 static void imports(void **state)
 {
-	VkDeviceMemory memory;
+	VkDeviceMemory memory, other;
 	int fd = new_fd();
 
 	(void)state;
@@ -300,9 +300,12 @@ static void imports(void **state)
 	assert_int_equal(fake.bound_size, 4 * PAGE);
 	assert_int_equal(fake.allocate_info.allocationSize, 4 * PAGE);
 	assert_true(fake.has_import && !fake.has_others);
-	/* it counts where it was allocated */
-	assert_int_equal(usage_of(3, USAGE_HEAP_GTT), 0);
+	/* it counts where it was allocated: neither when it comes nor when it goes */
+	assert_int_equal(allocate(PAGE, GTT, NULL, &other), VK_SUCCESS);
+	assert_int_equal(usage_of(3, USAGE_HEAP_GTT), PAGE);
 	free_memory(memory);
+	assert_int_equal(usage_of(3, USAGE_HEAP_GTT), PAGE);
+	free_memory(other);
 	assert_nothing_exists();
 
 	fd = new_fd();
@@ -313,6 +316,8 @@ static void imports(void **state)
 	assert_int_equal(import(-1, DMA_BUF, PAGE, &memory), VK_ERROR_INVALID_EXTERNAL_HANDLE);
 	assert_nothing_exists();
 	assert_true(is_open(fd));
+	/* a size that isn't zero only before it is rounded */
+	assert_int_not_equal(import(fd, DMA_BUF, UINT64_MAX, &memory), VK_SUCCESS);
 	/* larger than the heap that it isn't in */
 	fake.import_size = 4 * FAKE_GTT;
 	assert_int_equal(import(fd, DMA_BUF, 4 * FAKE_GTT, &memory), VK_SUCCESS);
@@ -437,6 +442,28 @@ static void requirements(void **state)
 	assert_int_equal(answer.memoryTypeBits, 0);
 }
 
+static void a_bind_that_fails_costs_no_address(void **state)
+{
+	VkDeviceMemory memory;
+	uint64_t first;
+
+	(void)state;
+	assert_int_equal(attempt_new(&memory), VK_SUCCESS);
+	first = fake.address;
+	for (int i = 0; i < 4 * ADDRESSES_REST; i++) {
+		VkDeviceMemory none;
+
+		fake.error = -ENOMEM;
+		fake.fail_at = 2;
+		assert_int_not_equal(attempt_new(&none), VK_SUCCESS);
+	}
+	free_memory(memory);
+	assert_int_equal(attempt_new(&memory), VK_SUCCESS);
+	/* each with its guard; some rest */
+	assert_true(fake.address <= first + 2 * PAGE * (ADDRESSES_REST + 2));
+	free_memory(memory);
+}
+
 static void an_unbind_that_fails_costs_the_address(void **state)
 {
 	VkDeviceMemory memory;
@@ -490,6 +517,7 @@ int main(void)
 		TEST(questions_about_descriptors),
 		TEST(host_pointers_of_the_application),
 		TEST(requirements),
+		TEST(a_bind_that_fails_costs_no_address),
 		TEST(an_unbind_that_fails_costs_the_address),
 		TEST(a_device_goes_with_its_memory),
 	};
