@@ -28,13 +28,14 @@ static VkBool32 VKAPI_PTR message(VkDebugUtilsMessageSeverityFlagBitsEXT severit
 				  const VkDebugUtilsMessengerCallbackDataEXT *data, void *user)
 {
 	const char *name = data->pMessageIdName ? data->pMessageIdName : "";
-	const struct instance *instance = user;
+	struct instance *instance = user;
 
 	(void)types;
 	/* the loader warns of its own environment variables */
 	if (severity == VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT &&
 	    !strcmp(name, "Loader Message"))
 		return VK_FALSE;
+	instance->num_messages++;
 	if (!instance->messages_expected)
 		die("message: %s: %s", name, data->pMessage);
 	return VK_FALSE;
@@ -193,6 +194,10 @@ static void create_device(struct device *device)
 		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PRIORITY_FEATURES_EXT,
 		.memoryPriority = VK_TRUE,
 	};
+	VkPhysicalDeviceTimelineSemaphoreFeatures timeline = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES,
+		.timelineSemaphore = VK_TRUE,
+	};
 	const float queue_priority = 1;
 	const VkDeviceQueueCreateInfo queue = {
 		.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
@@ -203,6 +208,7 @@ static void create_device(struct device *device)
 	struct extensions extensions = {0};
 	VkDeviceCreateInfo info = {
 		.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+		.pNext = &timeline,
 		.queueCreateInfoCount = 1,
 		.pQueueCreateInfos = &queue,
 	};
@@ -211,7 +217,7 @@ static void create_device(struct device *device)
 	info.enabledExtensionCount = extensions.count;
 	info.ppEnabledExtensionNames = extensions.names;
 	if (device->has_priority)
-		info.pNext = &priority;
+		timeline.pNext = &priority;
 	if (device->has_pageable)
 		priority.pNext = &pageable;
 	check_vk(vkCreateDevice(device->physical, &info, NULL, &device->handle));

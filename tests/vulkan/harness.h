@@ -57,6 +57,8 @@ struct instance {
 	VkDebugUtilsMessengerEXT messenger;
 	/** @messages_expected: the test misuses Vulkan on purpose */
 	bool messages_expected;
+	/** @num_messages: how many there were, expected or not */
+	unsigned int num_messages;
 	/** @physical: one per virtual GPU, in the order of their numbers */
 	VkPhysicalDevice physical[8];
 };
