@@ -11,14 +11,22 @@
 #include "virtual_gpu.h"
 
 /*
- * What the layer needs to know about devices (V1.0's own queries don't tell) on instances of Vulkan
- * 1.0. The loader offers these to the layers whether the drivers have them or not.
+ * What virtual mode needs on an instance of Vulkan 1.0, in which the drivers wouldn't say who they are.
+ * The loader takes these from layers whether the drivers have them or not.
  */
-static const char *const wanted_extensions[] = {
+static const char *const virtual_extensions[] = {
 	VK_KHR_GET_PHYSICAL_DEVICE_PROPERTIES_2_EXTENSION_NAME,
 	VK_KHR_EXTERNAL_MEMORY_CAPABILITIES_EXTENSION_NAME,
 	VK_KHR_EXTERNAL_SEMAPHORE_CAPABILITIES_EXTENSION_NAME,
 	VK_KHR_EXTERNAL_FENCE_CAPABILITIES_EXTENSION_NAME,
+	NULL,
+};
+
+/* What implicit sync needs where the application can import memory. */
+static const char *const sync_extensions[] = {
+	VK_KHR_EXTERNAL_SEMAPHORE_CAPABILITIES_EXTENSION_NAME,
+	VK_KHR_EXTERNAL_FENCE_CAPABILITIES_EXTENSION_NAME,
+	NULL,
 };
 
 /* The loader hands its structures over as const, but they are there to be written to. */
@@ -61,9 +69,36 @@ static void free_instance(struct layer_instance *instance)
 	table_fini(&instance->physical_devices);
 	pthread_mutex_destroy(&instance->physical_devices_lock);
 	layer_settings_free(&instance->settings);
-	table_fini(&instance->log.said);
+	layer_log_fini(&instance->log);
 	extension_set_fini(&instance->extensions);
 	layer_free(allocator, instance);
+}
+
+/*
+ * The loader takes the commands of what a layer adds for the application's, and nothing can hide them
+ * again: so nothing is added that isn't needed. Without external memory (which these are
+ * the way to) there's nothing to synchronize, unless memory is going to be a virtual GPU's.
+ */
+static const char *const *needed_extensions(const struct layer_instance *instance)
+{
+	static const char *const none[] = {NULL};
+
+	if (instance->settings.mode != LAYER_MODE_NATIVE && drover_device_count() > 0)
+		return virtual_extensions;
+	if (extension_set_has(&instance->extensions,
+			      VK_KHR_EXTERNAL_MEMORY_CAPABILITIES_EXTENSION_NAME))
+		return sync_extensions;
+	return none;
+}
+
+static bool add_extensions(struct layer_instance *instance)
+{
+	if (instance->api_version >= VK_API_VERSION_1_1)
+		return true;
+	for (const char *const *name = needed_extensions(instance); *name; name++)
+		if (!extension_set_add(&instance->extensions, *name))
+			return false;
+	return true;
 }
 
 static struct layer_instance *new_instance(const VkInstanceCreateInfo *create_info,
@@ -84,10 +119,9 @@ static struct layer_instance *new_instance(const VkInstanceCreateInfo *create_in
 		    &instance->extensions, instance->allocator, VK_SYSTEM_ALLOCATION_SCOPE_INSTANCE,
 		    create_info->ppEnabledExtensionNames, create_info->enabledExtensionCount))
 		goto err_free;
-	for (size_t i = 0; i < sizeof(wanted_extensions) / sizeof(wanted_extensions[0]); i++)
-		if (!extension_is_core(wanted_extensions[i], instance->api_version) &&
-		    !extension_set_add(&instance->extensions, wanted_extensions[i]))
-			goto err_free;
+	layer_settings_read(&instance->settings, create_info, &instance->log);
+	if (!add_extensions(instance))
+		goto err_free;
 	return instance;
 
 err_free:
@@ -128,20 +162,10 @@ static VkResult create_below(struct layer_instance *instance,
 }
 
 /* A messenger in the create-info hears what is said while the instance is created. */
-static void init_log(struct layer_instance *instance, const VkInstanceCreateInfo *create_info)
+static bool has_messenger(const VkInstanceCreateInfo *create_info)
 {
-	instance->log.instance = instance->handle;
-	instance->log.submit = instance->next.SubmitDebugUtilsMessageEXT;
-	if (layer_find_struct(create_info->pNext,
-			      VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT))
-		atomic_fetch_add(&instance->log.messengers, 1);
-}
-
-static void end_of_create(struct layer_instance *instance, const VkInstanceCreateInfo *create_info)
-{
-	if (layer_find_struct(create_info->pNext,
-			      VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT))
-		atomic_fetch_sub(&instance->log.messengers, 1);
+	return layer_find_struct(create_info->pNext,
+				 VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT);
 }
 
 static void destroy_modules(struct layer_instance *instance, int outermost)
@@ -182,8 +206,8 @@ VKAPI_ATTR VkResult VKAPI_CALL layer_create_instance(const VkInstanceCreateInfo 
 	instance->handle = *handle;
 	vkuInitInstanceDispatchTable(instance->handle, &instance->next,
 				     instance->next_get_instance_proc_addr);
-	init_log(instance, create_info);
-	layer_settings_read(&instance->settings, create_info, &instance->log);
+	layer_log_begin(&instance->log, instance->handle, instance->next.SubmitDebugUtilsMessageEXT,
+			has_messenger(create_info));
 	result = create_modules(instance);
 	if (result != VK_SUCCESS)
 		goto err_destroy;
@@ -191,7 +215,8 @@ VKAPI_ATTR VkResult VKAPI_CALL layer_create_instance(const VkInstanceCreateInfo 
 	result = VK_ERROR_OUT_OF_HOST_MEMORY;
 	if (!layer_instance_remember(instance))
 		goto err_modules;
-	end_of_create(instance, create_info);
+	if (has_messenger(create_info))
+		atomic_fetch_sub(&instance->log.messengers, 1);
 	return VK_SUCCESS;
 
 err_modules:
@@ -286,7 +311,8 @@ static void read_identity(struct layer_physical_device *physical_device)
 	}
 	if (physical_device->instance->api_version >= VK_API_VERSION_1_1)
 		next->GetPhysicalDeviceProperties2(physical_device->handle, &properties);
-	else if (next->GetPhysicalDeviceProperties2KHR)
+	else if (extension_set_has(&physical_device->instance->extensions,
+				   VK_KHR_GET_PHYSICAL_DEVICE_PROPERTIES_2_EXTENSION_NAME))
 		next->GetPhysicalDeviceProperties2KHR(physical_device->handle, &properties);
 	physical_device->driver_id = driver.driverID;
 	memcpy(physical_device->driver_uuid, id.driverUUID, VK_UUID_SIZE);

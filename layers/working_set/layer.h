@@ -85,7 +85,7 @@ struct layer_physical_device {
 	struct layer_instance *instance;
 	/* As the driver says; never what virtual mode makes of it. */
 	VkPhysicalDeviceProperties properties;
-	/* 0, and zeros, where the driver is too old to say. */
+	/* 0, and zeros, where the driver, or the application's Vulkan 1.0, is too old to say. */
 	VkDriverId driver_id;
 	uint8_t driver_uuid[VK_UUID_SIZE];
 	/* What the driver offers. */

@@ -2,6 +2,8 @@
 /* Owns the way of messages to people. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "log.h"
 
@@ -55,6 +57,27 @@ static void submit(struct layer_log *log, enum layer_log_level level, const char
 		    &data);
 }
 
+static void say(struct layer_log *log, enum layer_log_level level, const char *text)
+{
+	if (!first_time(&log->said, text))
+		return;
+	if (log->submit && atomic_load(&log->messengers))
+		submit(log, level, text);
+	else if (level != LAYER_LOG_INFO && first_time(&said_to_stderr, text))
+		fprintf(stderr, "VK_LAYER_DROVER_working_set: %s.\n", text);
+}
+
+/* Only warnings are said that early. */
+static void wait_for_instance(struct layer_log *log, const char *text)
+{
+	for (int i = 0; i < LAYER_LOG_WAITING; i++) {
+		if (log->waiting[i])
+			continue;
+		log->waiting[i] = strdup(text);
+		return;
+	}
+}
+
 void layer_log(struct layer_log *log, enum layer_log_level level, const char *format, ...)
 {
 	char text[1024];
@@ -63,11 +86,28 @@ void layer_log(struct layer_log *log, enum layer_log_level level, const char *fo
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	if (log->instance)
+		say(log, level, text);
+	else
+		wait_for_instance(log, text);
+}
 
-	if (!first_time(&log->said, text))
-		return;
-	if (log->submit && atomic_load(&log->messengers))
-		submit(log, level, text);
-	else if (level != LAYER_LOG_INFO && first_time(&said_to_stderr, text))
-		fprintf(stderr, "VK_LAYER_DROVER_working_set: %s.\n", text);
+void layer_log_begin(struct layer_log *log, VkInstance instance,
+		     PFN_vkSubmitDebugUtilsMessageEXT submit, bool has_messenger)
+{
+	log->instance = instance;
+	log->submit = submit;
+	atomic_store(&log->messengers, has_messenger);
+	for (int i = 0; i < LAYER_LOG_WAITING && log->waiting[i]; i++) {
+		say(log, LAYER_LOG_WARNING, log->waiting[i]);
+		free(log->waiting[i]);
+		log->waiting[i] = NULL;
+	}
+}
+
+void layer_log_fini(struct layer_log *log)
+{
+	for (int i = 0; i < LAYER_LOG_WAITING; i++)
+		free(log->waiting[i]);
+	table_fini(&log->said);
 }

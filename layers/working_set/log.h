@@ -23,14 +23,23 @@ enum layer_log_level {
 	LAYER_LOG_ERROR,
 };
 
+#define LAYER_LOG_WAITING 4
+
 struct layer_log {
+	/* NULL: not there yet; what is said waits (or is lost, if it is too much). */
 	VkInstance instance;
+	char *waiting[LAYER_LOG_WAITING];
 	PFN_vkSubmitDebugUtilsMessageEXT submit;
 	/* Messengers that exist, and those of the instance's create-info while it is being made. */
 	atomic_uint messengers;
 	/* What was said, by the text's hash. */
 	struct table said;
 };
+
+/* Says what was waiting for the instance. Not for several threads, as the instance isn't yet. */
+void layer_log_begin(struct layer_log *log, VkInstance instance,
+		     PFN_vkSubmitDebugUtilsMessageEXT submit, bool has_messenger);
+void layer_log_fini(struct layer_log *log);
 
 /*
  * layer_log() - say something, once per instance
