@@ -79,6 +79,19 @@ err_usage:
 	return result;
 }
 
+/* -ENOSPC: its exporter would have to pin it, and may not pin so much. */
+static VkResult import_error(int error)
+{
+	switch (error) {
+	case -ENOMEM:
+		return VK_ERROR_OUT_OF_HOST_MEMORY;
+	case -ENOSPC:
+		return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+	default:
+		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
+	}
+}
+
 VkResult backing_import(struct memory_device *memory, int fd, bool opaque, uint64_t size,
 			enum usage_heap heap, struct backing *backing)
 {
@@ -89,8 +102,7 @@ VkResult backing_import(struct memory_device *memory, int fd, bool opaque, uint6
 	*backing = (struct backing){.heap = heap};
 	error = drover_bo_import(memory->drover, fd, &backing->bo);
 	if (error)
-		return error == -ENOMEM ? VK_ERROR_OUT_OF_HOST_MEMORY
-					: VK_ERROR_INVALID_EXTERNAL_HANDLE;
+		return import_error(error);
 	error = drover_bo_info(backing->bo, &info);
 	if (error || (opaque && info.flags & DRM_DROVER_BO_IMPORTED) || info.size < size) {
 		result = VK_ERROR_INVALID_EXTERNAL_HANDLE;

@@ -227,8 +227,9 @@ get_memory_fd_properties(VkDevice handle, VkExternalMemoryHandleTypeFlagBits han
 		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
 	error = drover_bo_import(device->memory->drover, fd, &bo);
 	if (error)
-		return error == -ENOMEM ? VK_ERROR_OUT_OF_HOST_MEMORY
-					: VK_ERROR_INVALID_EXTERNAL_HANDLE;
+		/* this call may not speak of device memory, which -ENOSPC is about */
+		return error == -ENOMEM || error == -ENOSPC ? VK_ERROR_OUT_OF_HOST_MEMORY
+							    : VK_ERROR_INVALID_EXTERNAL_HANDLE;
 	error = drover_bo_info(bo, &info);
 	drover_bo_unref(bo);
 	if (error)
