@@ -1,10 +1,25 @@
 // SPDX-License-Identifier: MIT
-/* What both processes need: a GPU, a look at its BOs, and words for what went wrong. */
+/*
+ * What both processes need besides Vulkan: a look at where the application's memory is, and
+ * words for what went wrong. Vulkan doesn't say where memory is, so each process opens the GPU a
+ * second time and finds the BO of an exported descriptor.
+ */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "demo.h"
+
+const char *mode_name(enum mode mode)
+{
+	static const char *const names[] = {"pinned", "evicted", "reference"};
+
+	return names[mode];
+}
 
 static enum place place_of(const struct drm_drover_bo_info *info)
 {
@@ -20,22 +35,12 @@ static enum place place_of(const struct drm_drover_bo_info *info)
 	}
 }
 
-/* writes down what is new in the BO's counters */
-static uint8_t marks_of(struct watched *watched, const struct drm_drover_bo_info *info,
-			unsigned int evicted, unsigned int remapped)
+int watch(struct watched *watched, struct drover_device *dev, int fd)
 {
-	unsigned int marks = 0;
-
-	if (info->evictions != watched->evictions)
-		marks |= evicted;
-	if (info->remaps != watched->remaps)
-		marks |= remapped;
-	watched->evictions = info->evictions;
-	watched->remaps = info->remaps;
-	return (uint8_t)marks;
+	return drover_bo_import(dev, fd, &watched->bo);
 }
 
-int watch_own(struct watched *watched, struct cell *cell)
+int watch_look(struct watched *watched, struct cell *cell)
 {
 	struct drm_drover_bo_info info;
 	int ret;
@@ -46,22 +51,10 @@ int watch_own(struct watched *watched, struct cell *cell)
 	if (ret)
 		return ret;
 	cell->place = (uint8_t)place_of(&info);
-	cell->marks = marks_of(watched, &info, MARK_EVICTED, MARK_REMAPPED);
-	return 0;
-}
-
-int watch_import(struct watched *watched, struct cell *cell)
-{
-	struct drm_drover_bo_info info;
-	int ret;
-
-	if (!watched->bo)
-		return 0;
-	ret = drover_bo_info(watched->bo, &info);
-	if (ret)
-		return ret;
-	cell->import_marks =
-		marks_of(watched, &info, MARK_IMPORT_INVALIDATED, MARK_IMPORT_REMAPPED);
+	cell->marks = (uint8_t)((info.evictions != watched->evictions ? MARK_EVICTED : 0) |
+				(info.remaps != watched->remaps ? MARK_REMAPPED : 0));
+	watched->evictions = info.evictions;
+	watched->remaps = info.remaps;
 	return 0;
 }
 
@@ -77,22 +70,57 @@ const char *stage_name(uint32_t stage)
 		[STAGE_PENDING] = "not begun",
 		[STAGE_RENDER] = "rendering on GPU 0",
 		[STAGE_IMPORT] = "importing on GPU 1",
-		[STAGE_MIX] = "mixing on GPU 1",
-		[STAGE_ECHO] = "mixing with an older frame that never came",
+		[STAGE_FILTER] = "filtering on GPU 1",
+		[STAGE_ECHO] = "filtering with an older frame that never came",
 	};
 
 	return stage < sizeof(names) / sizeof(names[0]) ? names[stage] : "?";
 }
 
-void totals_add_bo(struct gpu_totals *totals, const struct watched *watched, bool imported)
+void totals_add_bo(struct gpu_totals *totals, const struct watched *watched)
 {
-	if (!watched->bo)
-		return;
-	totals->remaps += watched->remaps;
-	if (imported)
-		totals->invalidations += watched->evictions;
-	else
+	if (watched->bo)
 		totals->needed += drover_bo_size(watched->bo);
+}
+
+/* The number in a line of a table under a column's name; 0 if there is none. */
+static uint64_t column(const char *head, const char *line, const char *name)
+{
+	char heads[512], cells[512], *head_rest = heads, *cell_rest = cells, *cell;
+
+	snprintf(heads, sizeof(heads), "%s", head);
+	snprintf(cells, sizeof(cells), "%s", line);
+	while ((cell = strsep(&cell_rest, " \n")) && head_rest)
+		if (!strcmp(strsep(&head_rest, " \n"), name))
+			return strtoull(cell, NULL, 10);
+	return 0;
+}
+
+/* What happened to this process's address spaces; the layer's are among them. */
+static int add_address_spaces(struct gpu_totals *totals, struct drover_device *dev)
+{
+	char path[64], head[512], line[512];
+	struct stat stat;
+	FILE *file;
+
+	if (fstat(drover_device_fd(dev), &stat))
+		return -errno;
+	snprintf(path, sizeof(path), "/sys/kernel/debug/dri/%u/vms", minor(stat.st_rdev));
+	file = fopen(path, "r");
+	if (!file) {
+		complain(-errno, "%s can't be read; be root, and mount debugfs", path);
+		return -EACCES;
+	}
+	if (fgets(head, sizeof(head), file)) {
+		while (fgets(line, sizeof(line), file)) {
+			if (column(head, line, "pid") != (uint64_t)getpid())
+				continue;
+			totals->remaps += column(head, line, "remaps");
+			totals->invalidations += column(head, line, "invalidations");
+		}
+	}
+	fclose(file);
+	return 0;
 }
 
 int totals_add_device(struct gpu_totals *totals, struct drover_device *dev)
@@ -107,10 +135,10 @@ int totals_add_device(struct gpu_totals *totals, struct drover_device *dev)
 	totals->evictions = info.evictions;
 	totals->bytes_moved = info.bytes_moved;
 	totals->pinned_max = info.pinned_max;
-	return 0;
+	return add_address_spaces(totals, dev);
 }
 
-int open_gpu(unsigned int index, bool pinned_mode, struct drover_device **out)
+int open_gpu(unsigned int index, enum mode mode, struct drover_device **out)
 {
 	struct drm_drover_device_info info;
 	struct drover_device *dev;
@@ -127,10 +155,10 @@ int open_gpu(unsigned int index, bool pinned_mode, struct drover_device **out)
 		complain(ret, "GPU %u doesn't say what it is", index);
 		goto err_close;
 	}
-	if (pinned_mode != !!(info.flags & DRM_DROVER_DEVICE_PIN_IMPORTS)) {
+	if ((mode == MODE_PINNED) != !!(info.flags & DRM_DROVER_DEVICE_PIN_IMPORTS)) {
 		ret = -EINVAL;
 		complain(ret, "GPU %u: this mode needs the module loaded with pin_imports=%d",
-			 index, pinned_mode);
+			 index, mode == MODE_PINNED);
 		goto err_close;
 	}
 	*out = dev;
@@ -141,6 +169,17 @@ err_close:
 	return ret;
 }
 
+uint64_t picture_checksum(const uint32_t *pixels)
+{
+	uint64_t hash = 0xcbf29ce484222325ULL;
+
+	for (size_t i = 0; i < WIDTH * HEIGHT; i++) {
+		hash = (hash ^ pixels[i]) * 0x100000001b3ULL;
+		hash ^= hash >> 29;
+	}
+	return hash;
+}
+
 void complain(int error, const char *format, ...)
 {
 	va_list args;
@@ -149,10 +188,7 @@ void complain(int error, const char *format, ...)
 	va_start(args, format);
 	vfprintf(stderr, format, args);
 	va_end(args);
-	/* the GPU's word for it, which strerror() has another meaning for */
-	if (error == -EILSEQ)
-		fputs(": memory doesn't hold what was written", stderr);
-	else if (error)
+	if (error)
 		fprintf(stderr, ": %s", strerror(-error));
 	fputc('\n', stderr);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * GPU 1: imports every frame, keeps all imports, mixes each frame with two older
+ * GPU 1: imports every frame, keeps all imports, filters each frame together with two older
  * ones, and keeps all results.
  */
 #include <stdlib.h>
@@ -9,49 +9,63 @@
 
 #include "demo.h"
 
+#include "filter_comp.h"
+
+#define TILE 8
+
+struct result {
+	struct vk_buffer buffer;
+	struct watched watched;
+};
+
 struct gpu1 {
 	struct run *run;
 	struct drover_device *dev;
-	struct drover_vm *vm;
-	struct drover_submission *sub;
-	struct drover_sync *done;
-	uint64_t va_start;
-	struct watched frames[NUM_FRAMES];
-	struct watched results[NUM_FRAMES];
+	struct vk vk;
+	struct vk_pipeline filter;
+	struct vk_commands commands;
+	VkDescriptorSet set;
+	VkSampler sampler;
+	struct vk_image frames[NUM_FRAMES];
+	struct result results[NUM_FRAMES];
 };
 
-/*
- * What a job works on besides key frames; the next one's takes its place. Key
- * frames follow at addresses of their own: they stay part of the working set.
- */
-enum slot { SLOT_FRAME, SLOT_NEAR, SLOT_RESULT, NUM_SLOTS };
-
-static uint64_t slot_va(struct gpu1 *gpu, enum slot slot)
+static int create_sampler(struct gpu1 *gpu)
 {
-	return gpu->va_start + (uint64_t)slot * FRAME_BO_BYTES;
+	const VkSamplerCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SAMPLER_CREATE_INFO,
+		.magFilter = VK_FILTER_LINEAR,
+		.minFilter = VK_FILTER_LINEAR,
+		.addressModeU = VK_SAMPLER_ADDRESS_MODE_CLAMP_TO_EDGE,
+		.addressModeV = VK_SAMPLER_ADDRESS_MODE_CLAMP_TO_EDGE,
+		.addressModeW = VK_SAMPLER_ADDRESS_MODE_CLAMP_TO_EDGE,
+	};
+
+	return vk_error(vkCreateSampler(gpu->vk.device, &info, NULL, &gpu->sampler));
 }
 
-static uint64_t key_va(struct gpu1 *gpu, unsigned int n)
+static int gpu1_open(struct gpu1 *gpu)
 {
-	return slot_va(gpu, NUM_SLOTS) + (uint64_t)(n / KEY_DISTANCE) * FRAME_BO_BYTES;
-}
-
-static int gpu1_open(struct gpu1 *gpu, bool pinned_mode)
-{
-	struct drm_drover_device_info info;
+	static const VkDescriptorType types[] = {
+		VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER,
+		VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER,
+		VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER,
+		VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+	};
+	const struct vk_code code = {filter_comp, sizeof(filter_comp)};
 	int ret;
 
-	ret = open_gpu(1, pinned_mode, &gpu->dev);
-	if (ret)
-		return ret;
-	ret = drover_device_info(gpu->dev, &info);
-	gpu->va_start = info.va_start;
+	ret = open_gpu(1, gpu->run->mode, &gpu->dev);
 	if (!ret)
-		ret = drover_vm_create(gpu->dev, &gpu->vm);
+		ret = vk_open(&gpu->vk, 1);
 	if (!ret)
-		ret = drover_submission_create(gpu->vm, &gpu->sub);
+		ret = vk_pipeline_create(&gpu->vk, types, 4, NULL, &code, &gpu->filter);
 	if (!ret)
-		ret = drover_sync_create(gpu->dev, false, &gpu->done);
+		ret = vk_set_create(&gpu->vk, &gpu->filter, &gpu->set);
+	if (!ret)
+		ret = vk_commands_create(&gpu->vk, &gpu->commands);
+	if (!ret)
+		ret = create_sampler(gpu);
 	if (ret)
 		complain(ret, "GPU 1 can't be prepared");
 	return ret;
@@ -59,130 +73,123 @@ static int gpu1_open(struct gpu1 *gpu, bool pinned_mode)
 
 static void gpu1_close(struct gpu1 *gpu)
 {
+	struct vk *vk = &gpu->vk;
+
+	if (vk->device)
+		vkDeviceWaitIdle(vk->device);
 	for (unsigned int n = 0; n < NUM_FRAMES; n++) {
-		drover_bo_unref(gpu->results[n].bo);
-		drover_bo_unref(gpu->frames[n].bo);
+		drover_bo_unref(gpu->results[n].watched.bo);
+		vk_buffer_destroy(vk, &gpu->results[n].buffer);
+		vk_image_destroy(vk, &gpu->frames[n]);
 	}
-	drover_sync_destroy(gpu->done);
-	drover_submission_destroy(gpu->sub);
-	drover_vm_destroy(gpu->vm);
+	vkDestroySampler(vk->device, gpu->sampler, NULL);
+	vk_commands_destroy(vk, &gpu->commands);
+	vk_pipeline_destroy(vk, &gpu->filter);
+	vk_close(vk);
 	drover_device_close(gpu->dev);
 }
 
-static int bind_slots(struct gpu1 *gpu, struct drover_bo *const bos[NUM_SLOTS])
-{
-	struct drm_drover_bind binds[NUM_SLOTS];
+/* ---- Filtering ---- */
 
-	memset(binds, 0, sizeof(binds));
-	for (unsigned int slot = 0; slot < NUM_SLOTS; slot++) {
-		binds[slot].op = DRM_DROVER_BIND_MAP;
-		binds[slot].flags = slot == SLOT_RESULT ? 0 : DRM_DROVER_BIND_READONLY;
-		binds[slot].handle = drover_bo_handle(bos[slot]);
-		binds[slot].va = slot_va(gpu, slot);
-		binds[slot].size = FRAME_BO_BYTES;
+/* Each image is taken over from GPU 0, and given back, once, however often it is used. */
+static void transfer(struct gpu1 *gpu, const unsigned int sources[3], bool acquire)
+{
+	for (unsigned int i = 0; i < 3; i++) {
+		const struct vk_image *image = &gpu->frames[sources[i]];
+
+		if ((i > 0 && sources[i] == sources[0]) || (i > 1 && sources[i] == sources[1]))
+			continue;
+		if (acquire)
+			vk_acquire(&gpu->commands, image, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+				   VK_ACCESS_SHADER_READ_BIT);
+		else
+			vk_release(&gpu->commands, image, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+				   VK_ACCESS_SHADER_READ_BIT);
 	}
-	return drover_vm_bind_array(gpu->vm, binds, NUM_SLOTS, NULL);
 }
 
-static void add_mix(struct gpu1 *gpu, unsigned int n)
+static void dispatch(struct gpu1 *gpu)
 {
-	uint64_t frame = slot_va(gpu, SLOT_FRAME), near = slot_va(gpu, SLOT_NEAR);
-	uint64_t far = key_va(gpu, echo_far(n)), result = slot_va(gpu, SLOT_RESULT);
+	const uint32_t size[2] = {WIDTH, HEIGHT};
+	const VkMemoryBarrier seen = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+		.srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT,
+		.dstAccessMask = VK_ACCESS_HOST_READ_BIT,
+	};
+	VkCommandBuffer commands = gpu->commands.buffer;
 
-	/* 3 × frame + 2 × near + far; no channel reaches 256, so none spills into the next */
-	drover_submission_add(gpu->sub, result, frame, frame, FRAME_BYTES);
-	drover_submission_add(gpu->sub, result, result, frame, FRAME_BYTES);
-	drover_submission_add(gpu->sub, result, result, near, FRAME_BYTES);
-	drover_submission_add(gpu->sub, result, result, near, FRAME_BYTES);
-	drover_submission_add(gpu->sub, result, result, far, FRAME_BYTES);
+	vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, gpu->filter.pipeline);
+	vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, gpu->filter.layout, 0, 1,
+				&gpu->set, 0, NULL);
+	vkCmdPushConstants(commands, gpu->filter.layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+			   sizeof(size), size);
+	vkCmdDispatch(commands, (WIDTH + TILE - 1) / TILE, (HEIGHT + TILE - 1) / TILE, 1);
+	vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+			     VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &seen, 0, NULL, 0, NULL);
 }
 
-static int mix(struct gpu1 *gpu, unsigned int n, struct drover_bo *const bos[NUM_SLOTS])
+static int filter(struct gpu1 *gpu, unsigned int n)
 {
-	int ret;
+	const unsigned int sources[3] = {n, ECHO_NEAR(n), ECHO_FAR(n)};
+	int ret = vk_commands_begin(&gpu->vk, &gpu->commands);
 
-	ret = bind_slots(gpu, bos);
 	if (ret)
 		return ret;
-	drover_submission_reset(gpu->sub);
-	add_mix(gpu, n);
-	/* implicit sync with GPU 0, which may be rendering still */
-	drover_submission_buffer(gpu->sub, bos[SLOT_FRAME], DROVER_ACCESS_READ);
-	drover_submission_buffer(gpu->sub, bos[SLOT_NEAR], DROVER_ACCESS_READ);
-	drover_submission_buffer(gpu->sub, gpu->frames[echo_far(n)].bo, DROVER_ACCESS_READ);
-	drover_submission_signal(gpu->sub, gpu->done, 0);
-	ret = drover_submission_submit(gpu->sub);
-	if (!ret)
-		ret = drover_sync_wait(gpu->done, 0, PATIENCE_NS, 0);
-	if (ret)
-		return ret;
-	ret = drover_sync_status(gpu->done, 0);
-	return ret < 0 ? ret : 0;
+	for (unsigned int i = 0; i < 3; i++)
+		vk_set_image(&gpu->vk, gpu->set, i, gpu->sampler, &gpu->frames[sources[i]]);
+	vk_set_buffer(&gpu->vk, gpu->set, 3, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+		      &gpu->results[n].buffer);
+	transfer(gpu, sources, true);
+	dispatch(gpu);
+	transfer(gpu, sources, false);
+	ret = vk_commands_submit(&gpu->vk, &gpu->commands);
+	return ret ? ret : vk_commands_wait(&gpu->vk, &gpu->commands);
 }
 
 static int make_result(struct gpu1 *gpu, unsigned int n)
 {
-	struct drover_bo *bos[NUM_SLOTS] = {
-		[SLOT_FRAME] = gpu->frames[n].bo,
-		[SLOT_NEAR] = gpu->frames[echo_near(n)].bo,
-	};
-	int ret;
+	struct result *result = &gpu->results[n];
+	int ret = vk_buffer_create(&gpu->vk, FRAME_BYTES, false, &result->buffer);
 
-	ret = drover_bo_create(gpu->dev, FRAME_BO_BYTES,
-			       DRM_DROVER_PLACEMENT_VRAM | DRM_DROVER_PLACEMENT_GTT,
-			       DRM_DROVER_PLACEMENT_VRAM, NULL, &bos[SLOT_RESULT]);
-	if (ret)
-		return ret;
-	ret = mix(gpu, n, bos);
-	if (ret)
-		drover_bo_unref(bos[SLOT_RESULT]);
-	else
-		gpu->results[n].bo = bos[SLOT_RESULT];
-	return ret;
+	if (!ret)
+		ret = watch(&result->watched, gpu->dev, result->buffer.fd);
+	return ret ? ret : filter(gpu, n);
 }
 
-static int import_frame(struct gpu1 *gpu, unsigned int n, int dmabuf)
+static int process_frame(struct gpu1 *gpu, const struct message *message, uint32_t *stage)
 {
-	int ret;
-
-	ret = drover_bo_import(gpu->dev, dmabuf, &gpu->frames[n].bo);
-	if (ret || n % KEY_DISTANCE)
-		return ret;
-	return drover_vm_bind(gpu->vm, key_va(gpu, n), gpu->frames[n].bo, 0, FRAME_BO_BYTES,
-			      DRM_DROVER_BIND_READONLY);
-}
-
-static int process_frame(struct gpu1 *gpu, unsigned int n, int dmabuf, uint32_t *stage)
-{
+	unsigned int n = message->argument;
 	int ret;
 
 	*stage = STAGE_IMPORT;
-	ret = import_frame(gpu, n, dmabuf);
+	ret = vk_image_import(&gpu->vk, message->fd, &message->layout, &gpu->frames[n]);
 	if (ret)
 		return ret;
-	if (!gpu->frames[echo_near(n)].bo || !gpu->frames[echo_far(n)].bo) {
+	if (!gpu->frames[ECHO_NEAR(n)].image || !gpu->frames[ECHO_FAR(n)].image) {
 		*stage = STAGE_ECHO;
 		return 0;
 	}
-	*stage = STAGE_MIX;
+	*stage = STAGE_FILTER;
 	ret = make_result(gpu, n);
 	if (!ret)
 		*stage = STAGE_DONE;
 	return ret;
 }
 
+/* ---- Requests ---- */
+
 /* 0 also if there was no memory, which is written down */
-static int serve_frame(struct gpu1 *gpu, unsigned int n, int dmabuf)
+static int serve_frame(struct gpu1 *gpu, const struct message *message)
 {
 	struct frame *frame;
 	int ret;
 
-	if (n >= NUM_FRAMES)
+	if (message->argument >= NUM_FRAMES)
 		return -EINVAL;
-	frame = &gpu->run->frames[n];
-	ret = process_frame(gpu, n, dmabuf, &frame->stage);
+	frame = &gpu->run->frames[message->argument];
+	ret = process_frame(gpu, message, &frame->stage);
 	if (ret && !is_allocation_failure(ret)) {
-		complain(ret, "frame %u: %s failed", n, stage_name(frame->stage));
+		complain(ret, "frame %u: %s failed", message->argument, stage_name(frame->stage));
 		return ret;
 	}
 	frame->error = ret;
@@ -191,55 +198,44 @@ static int serve_frame(struct gpu1 *gpu, unsigned int n, int dmabuf)
 
 static int serve_sample(struct gpu1 *gpu, unsigned int sample)
 {
-	struct cell *cells;
 	int ret = 0;
 
 	if (sample >= NUM_SAMPLES)
 		return -EINVAL;
-	cells = gpu->run->cells[sample];
-	for (unsigned int n = 0; !ret && n < NUM_FRAMES; n++) {
-		ret = watch_import(&gpu->frames[n], &cells[OBJECT_FRAME(n)]);
-		if (!ret)
-			ret = watch_own(&gpu->results[n], &cells[OBJECT_RESULT(n)]);
-	}
+	for (unsigned int n = 0; !ret && n < NUM_FRAMES; n++)
+		ret = watch_look(&gpu->results[n].watched,
+				 &gpu->run->cells[sample][OBJECT_RESULT(n)]);
 	return ret;
 }
 
-/* through the CPU's mapping, which follows each result to wherever it is by now */
-static int read_result(struct gpu1 *gpu, unsigned int n)
+/* through the mapping, whose address stayed the same while the memory moved */
+static void read_result(struct gpu1 *gpu, unsigned int n)
 {
 	struct run *run = gpu->run;
-	void *pixels;
-	int ret;
 
-	ret = drover_bo_map(gpu->results[n].bo, &pixels);
-	if (ret)
-		return ret;
-	run->frames[n].checksum = picture_checksum(pixels);
-	memcpy(run->last_picture, pixels, FRAME_BYTES);
+	if (run->frames[n].stage != STAGE_DONE)
+		return;
+	run->frames[n].checksum = picture_checksum(gpu->results[n].buffer.ptr);
+	memcpy(run->last_picture, gpu->results[n].buffer.ptr, FRAME_BYTES);
 	run->last_frame = (int32_t)n;
-	return drover_bo_unmap(gpu->results[n].bo);
 }
 
 static int serve_finish(struct gpu1 *gpu)
 {
 	struct gpu_totals *totals = &gpu->run->gpu[1];
-	int ret = 0;
 
-	for (unsigned int n = 0; !ret && n < NUM_FRAMES; n++) {
-		totals_add_bo(totals, &gpu->frames[n], true);
-		totals_add_bo(totals, &gpu->results[n], false);
-		if (gpu->results[n].bo)
-			ret = read_result(gpu, n);
+	for (unsigned int n = 0; n < NUM_FRAMES; n++) {
+		totals_add_bo(totals, &gpu->results[n].watched);
+		read_result(gpu, n);
 	}
-	return ret ? ret : totals_add_device(totals, gpu->dev);
+	return totals_add_device(totals, gpu->dev);
 }
 
 static int serve(struct gpu1 *gpu, const struct message *message)
 {
 	switch (message->request) {
 	case REQUEST_FRAME:
-		return serve_frame(gpu, message->argument, message->fd);
+		return serve_frame(gpu, message);
 	case REQUEST_SAMPLE:
 		return serve_sample(gpu, message->argument);
 	case REQUEST_FINISH:
@@ -248,7 +244,7 @@ static int serve(struct gpu1 *gpu, const struct message *message)
 	return -EINVAL;
 }
 
-int gpu1_serve(int socket, bool pinned_mode, struct run *run)
+int gpu1_serve(int socket, struct run *run)
 {
 	struct gpu1 *gpu = calloc(1, sizeof(*gpu));
 	struct message message;
@@ -257,7 +253,7 @@ int gpu1_serve(int socket, bool pinned_mode, struct run *run)
 	if (!gpu)
 		return -ENOMEM;
 	gpu->run = run;
-	ret = gpu1_open(gpu, pinned_mode);
+	ret = gpu1_open(gpu);
 	/* whether it is ready is the first reply */
 	if (!send_reply(socket, ret) && !ret) {
 		while (!receive_request(socket, &message)) {

@@ -8,13 +8,23 @@
 
 static int usage(FILE *to, int status)
 {
-	fputs("Two virtual GPUs share frames while the first needs three times its VRAM.\n"
-	      "  drover-demo --mode pinned --output DIR    with the module's pin_imports=1\n"
-	      "  drover-demo --mode evicted --output DIR   with pin_imports=0\n"
-	      "  drover-demo --report --output DIR         compares the two, writes the pictures\n"
-	      "Load the module anew for each mode: devices=2 vram_mib=64 gtt_mib=64 pin_limit_mib=64.\n",
+	fputs("Two Vulkan applications share frames between two virtual GPUs while the first needs three times its VRAM.\n"
+	      "  drover-demo --mode reference --output DIR  everything fits: what the frames have to be\n"
+	      "  drover-demo --mode pinned --output DIR     with the module's pin_imports=1\n"
+	      "  drover-demo --mode evicted --output DIR    with pin_imports=0\n"
+	      "  drover-demo --report --output DIR          compares them, writes the pictures\n"
+	      "Load the module anew for each mode: devices=2 vram_mib=512 for the reference, devices=2 vram_mib=32\n"
+	      "gtt_mib=96 for the others.\n",
 	      to);
 	return status;
+}
+
+static int run_mode(const char *name, const char *output)
+{
+	for (enum mode mode = 0; mode < NUM_MODES; mode++)
+		if (!strcmp(name, mode_name(mode)))
+			return demo_run(mode, output);
+	return usage(stderr, 2);
 }
 
 int main(int argc, char **argv)
@@ -51,7 +61,5 @@ int main(int argc, char **argv)
 		return usage(stderr, 2);
 	if (report)
 		return demo_report(output);
-	if (strcmp(mode, "pinned") && strcmp(mode, "evicted"))
-		return usage(stderr, 2);
-	return demo_run(!strcmp(mode, "pinned"), output);
+	return run_mode(mode, output);
 }

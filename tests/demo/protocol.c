@@ -6,40 +6,33 @@
 
 #include "demo.h"
 
-struct wire_request {
-	uint32_t request;
-	uint32_t argument;
-};
-
 union control {
 	char data[CMSG_SPACE(sizeof(int))];
 	struct cmsghdr align;
 };
 
-int send_request(int socket, enum request request, uint32_t argument, int fd)
+int send_request(int socket, const struct message *message)
 {
-	struct wire_request wire = {.request = request, .argument = argument};
-	struct iovec iov = {.iov_base = &wire, .iov_len = sizeof(wire)};
+	struct iovec iov = {.iov_base = (void *)message, .iov_len = sizeof(*message)};
 	struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
 	union control control = {0};
 	struct cmsghdr *cmsg;
 
-	if (fd >= 0) {
+	if (message->fd >= 0) {
 		header.msg_control = control.data;
 		header.msg_controllen = sizeof(control.data);
 		cmsg = CMSG_FIRSTHDR(&header);
 		cmsg->cmsg_level = SOL_SOCKET;
 		cmsg->cmsg_type = SCM_RIGHTS;
 		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+		memcpy(CMSG_DATA(cmsg), &message->fd, sizeof(int));
 	}
-	return sendmsg(socket, &header, MSG_NOSIGNAL) == sizeof(wire) ? 0 : -EPIPE;
+	return sendmsg(socket, &header, MSG_NOSIGNAL) == sizeof(*message) ? 0 : -EPIPE;
 }
 
 int receive_request(int socket, struct message *message)
 {
-	struct wire_request wire;
-	struct iovec iov = {.iov_base = &wire, .iov_len = sizeof(wire)};
+	struct iovec iov = {.iov_base = message, .iov_len = sizeof(*message)};
 	union control control = {0};
 	struct msghdr header = {
 		.msg_iov = &iov,
@@ -49,10 +42,8 @@ int receive_request(int socket, struct message *message)
 	};
 	struct cmsghdr *cmsg;
 
-	if (recvmsg(socket, &header, MSG_CMSG_CLOEXEC) != sizeof(wire))
+	if (recvmsg(socket, &header, MSG_CMSG_CLOEXEC) != sizeof(*message))
 		return -EPIPE;
-	message->request = wire.request;
-	message->argument = wire.argument;
 	message->fd = -1;
 	cmsg = CMSG_FIRSTHDR(&header);
 	if (cmsg && cmsg->cmsg_type == SCM_RIGHTS)

@@ -6,33 +6,23 @@
 
 #include "demo.h"
 
-/* what the table's lines are made of */
-struct summary {
-	unsigned int finished;
-	unsigned int allocation_failures;
-	unsigned int without_echo;
-	unsigned int equal;
-	uint64_t checksum;
-	uint64_t reference;
-	struct gpu_totals sum;
-};
-
-static struct run *load(const char *directory, const char *name, bool pinned_mode)
+static struct run *load(const char *directory, enum mode mode)
 {
 	struct run *run = malloc(sizeof(*run));
 	char path[4096];
 	FILE *file;
 	bool ok;
 
-	snprintf(path, sizeof(path), "%s/%s.run", directory, name);
+	snprintf(path, sizeof(path), "%s/%s.run", directory, mode_name(mode));
 	file = run ? fopen(path, "rb") : NULL;
 	ok = file && fread(run, sizeof(*run), 1, file) == 1 && run->magic == RUN_MAGIC &&
-	     run->pinned_mode == pinned_mode && run->num_samples <= NUM_SAMPLES;
+	     run->mode == mode && run->num_samples <= NUM_SAMPLES;
 	if (file)
 		fclose(file);
 	if (ok)
 		return run;
-	complain(0, "%s isn't a run of this program; make it with --mode %s", path, name);
+	complain(0, "%s isn't a run of this program; make it with --mode %s", path,
+		 mode_name(mode));
 	free(run);
 	return NULL;
 }
@@ -45,10 +35,10 @@ static void add_totals(struct gpu_totals *sum, const struct gpu_totals *gpu)
 	sum->invalidations += gpu->invalidations;
 	sum->bytes_moved += gpu->bytes_moved;
 	sum->pinned_max += gpu->pinned_max;
-	sum->failed_checks += gpu->failed_checks;
+	sum->damaged += gpu->damaged;
 }
 
-static struct summary summarise(const struct run *run)
+struct summary summarise(const struct run *run, const struct run *reference)
 {
 	struct summary summary = {0};
 
@@ -60,9 +50,9 @@ static struct summary summarise(const struct run *run)
 		if (frame->stage != STAGE_DONE)
 			continue;
 		summary.finished++;
-		summary.equal += frame->checksum == frame->reference;
+		summary.equal += frame->checksum == reference->frames[n].checksum;
 		summary.checksum = summary.checksum * 31 + frame->checksum;
-		summary.reference = summary.reference * 31 + frame->reference;
+		summary.reference = summary.reference * 31 + reference->frames[n].checksum;
 	}
 	add_totals(&summary.sum, &run->gpu[0]);
 	add_totals(&summary.sum, &run->gpu[1]);
@@ -73,7 +63,7 @@ static struct summary summarise(const struct run *run)
 
 static void line(const char *label, const char *left, const char *right)
 {
-	printf("  %-38s %20s   %20s\n", label, left, right);
+	printf("  %-40s %20s   %20s\n", label, left, right);
 }
 
 static void line_numbers(const char *label, uint64_t left, uint64_t right)
@@ -115,7 +105,7 @@ static void line_equal(const struct summary *left, const struct summary *right)
 
 	format_equal(a, sizeof(a), left);
 	format_equal(b, sizeof(b), right);
-	line("frames equal to the CPU's", a, b);
+	line("frames equal to the reference", a, b);
 }
 
 static void line_checksums(const char *label, uint64_t left, uint64_t right)
@@ -132,7 +122,7 @@ static void print_table(const struct run *pinned, const struct summary *p,
 {
 	char a[32], b[32];
 
-	printf("\nTwo virtual GPUs with %.0f MiB of VRAM each; GPU 0 needs %.0f MiB, that is %.1f "
+	printf("\nTwo Vulkan applications on two virtual GPUs with %.0f MiB of VRAM each; GPU 0 needs %.0f MiB, that is %.1f "
 	       "times its VRAM.\n\n",
 	       (double)evicted->gpu[0].vram_size / MIB, (double)evicted->gpu[0].needed / MIB,
 	       (double)evicted->gpu[0].needed / (double)evicted->gpu[0].vram_size);
@@ -149,104 +139,12 @@ static void print_table(const struct run *pinned, const struct summary *p,
 	line_bytes("moved", p->sum.bytes_moved, e->sum.bytes_moved);
 	line_equal(p, e);
 	line_checksums("checksum of all finished frames", p->checksum, e->checksum);
-	line_checksums("checksum of the CPU's reference", p->reference, e->reference);
-	line_numbers("GPU 0's other buffers damaged", p->sum.failed_checks, e->sum.failed_checks);
+	line_checksums("checksum of the reference", p->reference, e->reference);
+	line_numbers("damaged words in GPU 0's other buffers", p->sum.damaged, e->sum.damaged);
 	snprintf(a, sizeof(a), "%.1f s", pinned->seconds);
 	snprintf(b, sizeof(b), "%.1f s", evicted->seconds);
 	line("time", a, b);
 	putchar('\n');
-}
-
-/* ---- The JSON ---- */
-
-/* one letter per sample: what the timeline shows */
-static void write_row(FILE *file, const struct run *run, unsigned int object, bool last)
-{
-	static const char letters[] = ".VGPE";
-
-	fputs("        \"", file);
-	for (unsigned int i = 0; i < run->num_samples; i++)
-		fputc(letters[run->cells[i][object].place], file);
-	fputs(last ? "\"\n" : "\",\n", file);
-}
-
-static void write_rows(FILE *file, const struct run *run, const char *name, unsigned int first,
-		       unsigned int count, bool last)
-{
-	fprintf(file, "      \"%s\": [\n", name);
-	for (unsigned int i = 0; i < count; i++)
-		write_row(file, run, first + i, i + 1 == count);
-	fprintf(file, "      ]%s\n", last ? "" : ",");
-}
-
-static void write_gpu(FILE *file, const char *name, const struct gpu_totals *gpu)
-{
-	fprintf(file,
-		"    \"%s\": { \"vram_size\": %llu, \"gtt_size\": %llu, \"needed\": %llu, "
-		"\"evictions\": %llu, \"remaps\": %llu, \"imports_invalidated\": %llu, "
-		"\"bytes_moved\": %llu, \"pinned_bytes_max\": %llu, \"failed_checks\": %llu },\n",
-		name, (unsigned long long)gpu->vram_size, (unsigned long long)gpu->gtt_size,
-		(unsigned long long)gpu->needed, (unsigned long long)gpu->evictions,
-		(unsigned long long)gpu->remaps, (unsigned long long)gpu->invalidations,
-		(unsigned long long)gpu->bytes_moved, (unsigned long long)gpu->pinned_max,
-		(unsigned long long)gpu->failed_checks);
-}
-
-static void write_mode(FILE *file, const char *name, const struct run *run,
-		       const struct summary *summary)
-{
-	fprintf(file,
-		"  \"%s\": {\n"
-		"    \"frames\": %d,\n"
-		"    \"frames_finished\": %u,\n"
-		"    \"allocation_failures\": %u,\n"
-		"    \"frames_without_older_frame\": %u,\n"
-		"    \"pinned_bytes_max\": %llu,\n"
-		"    \"evictions\": %llu,\n"
-		"    \"remaps\": %llu,\n"
-		"    \"bytes_moved\": %llu,\n"
-		"    \"frames_equal_to_reference\": %u,\n"
-		"    \"checksum\": \"%016llx\",\n"
-		"    \"reference\": \"%016llx\",\n"
-		"    \"seconds\": %.3f,\n",
-		name, NUM_FRAMES, summary->finished, summary->allocation_failures,
-		summary->without_echo, (unsigned long long)summary->sum.pinned_max,
-		(unsigned long long)summary->sum.evictions, (unsigned long long)summary->sum.remaps,
-		(unsigned long long)summary->sum.bytes_moved, summary->equal,
-		(unsigned long long)summary->checksum, (unsigned long long)summary->reference,
-		run->seconds);
-	write_gpu(file, "gpu0", &run->gpu[0]);
-	write_gpu(file, "gpu1", &run->gpu[1]);
-	fputs("    \"timeline\": {\n"
-	      "      \"letters\": \". not there, V VRAM, G GTT, P pinned in GTT, E evicted\",\n",
-	      file);
-	fprintf(file, "      \"samples_per_frame\": %d,\n", SAMPLES_PER_FRAME);
-	write_rows(file, run, "frames", OBJECT_FRAME(0), NUM_FRAMES, false);
-	write_rows(file, run, "other_buffers", OBJECT_ASSET(0), NUM_ASSETS, false);
-	write_rows(file, run, "results", OBJECT_RESULT(0), NUM_FRAMES, true);
-	fputs("    }\n  }", file);
-}
-
-static int write_json(const char *path, const struct run *pinned, const struct summary *p,
-		      const struct run *evicted, const struct summary *e)
-{
-	FILE *file = fopen(path, "w");
-	bool ok;
-
-	if (!file) {
-		complain(-errno, "%s can't be written", path);
-		return -EIO;
-	}
-	fputs("{\n", file);
-	write_mode(file, "pinned", pinned, p);
-	fputs(",\n", file);
-	write_mode(file, "evicted", evicted, e);
-	fputs("\n}\n", file);
-	ok = !ferror(file);
-	ok &= fclose(file) == 0;
-	if (!ok)
-		complain(0, "%s can't be written", path);
-	return ok ? 0 : -EIO;
 }
 
 /* ---- Whether it shows what it should ---- */
@@ -264,7 +162,16 @@ static void expect(bool right, const char *objection)
 static bool contents_right(const struct summary *summary)
 {
 	return summary->equal == summary->finished && summary->checksum == summary->reference &&
-	       !summary->sum.failed_checks;
+	       !summary->sum.damaged;
+}
+
+static void judge_reference(const struct run *reference, const struct summary *r)
+{
+	expect(r->finished == NUM_FRAMES, "reference: not all frames were finished");
+	expect(!r->sum.evictions && !r->sum.damaged,
+	       "reference: something was evicted or damaged; load the module with vram_mib=512");
+	expect(reference->frames[0].checksum != reference->frames[NUM_FRAMES - 1].checksum,
+	       "reference: the first frame and the last are the same");
 }
 
 static unsigned int judge(const struct run *evicted, const struct summary *p,
@@ -273,25 +180,24 @@ static unsigned int judge(const struct run *evicted, const struct summary *p,
 	const struct gpu_totals *gpu0 = &evicted->gpu[0];
 
 	expect(gpu0->needed >= 3 * gpu0->vram_size,
-	       "GPU 0 didn't need three times its VRAM; load the module with vram_mib=64");
-	expect(contents_right(e), "evicted: contents differ from the CPU's reference");
-	expect(contents_right(p), "pinned: contents differ from the CPU's reference");
+	       "GPU 0 didn't need three times its VRAM; load the module with vram_mib=32");
+	expect(contents_right(e), "evicted: contents differ from the reference");
+	expect(contents_right(p), "pinned: contents differ from the reference");
 	expect(e->finished == NUM_FRAMES, "evicted: not all frames were finished");
 	expect(!e->allocation_failures, "evicted: there were allocation failures");
 	expect(!e->sum.pinned_max, "evicted: something was pinned");
 	expect(gpu0->evictions, "evicted: GPU 0 evicted nothing, so there was no pressure");
-	expect(e->sum.invalidations, "evicted: no import was ever invalidated");
+	expect(evicted->gpu[1].invalidations, "evicted: no import was ever invalidated");
 	expect(evicted->gpu[1].remaps, "evicted: GPU 1 remapped nothing");
 	expect(p->finished, "pinned: not one frame was finished");
 	expect(p->sum.pinned_max, "pinned: nothing was pinned");
 	expect(p->allocation_failures,
 	       "pinned: no allocation failed, so the comparison means nothing; "
-	       "load the module with gtt_mib=64");
+	       "load the module with gtt_mib=96");
 	return objections;
 }
 
-static int write_files(const char *directory, const struct run *pinned, const struct summary *p,
-		       const struct run *evicted, const struct summary *e)
+static int write_files(const char *directory, struct run *const runs[NUM_MODES])
 {
 	char timeline[4096], picture[4096], json[4096];
 	int ret;
@@ -299,11 +205,11 @@ static int write_files(const char *directory, const struct run *pinned, const st
 	snprintf(timeline, sizeof(timeline), "%s/timeline.png", directory);
 	snprintf(picture, sizeof(picture), "%s/last-frame.png", directory);
 	snprintf(json, sizeof(json), "%s/result.json", directory);
-	ret = draw_timeline(pinned, evicted, timeline);
+	ret = draw_timeline(runs[MODE_PINNED], runs[MODE_EVICTED], timeline);
 	if (!ret)
-		ret = draw_picture(evicted->last_picture, picture);
+		ret = draw_picture(runs[MODE_EVICTED]->last_picture, picture);
 	if (!ret)
-		ret = write_json(json, pinned, p, evicted, e);
+		ret = write_json(json, runs);
 	if (!ret)
 		printf("where every buffer was:  %s\nthe last frame:          %s\n"
 		       "all numbers:             %s\n",
@@ -311,22 +217,33 @@ static int write_files(const char *directory, const struct run *pinned, const st
 	return ret;
 }
 
+static int report(const char *directory, struct run *const runs[NUM_MODES])
+{
+	const struct run *reference = runs[MODE_REFERENCE];
+	const struct summary p = summarise(runs[MODE_PINNED], reference);
+	const struct summary e = summarise(runs[MODE_EVICTED], reference);
+	const struct summary r = summarise(reference, reference);
+	int status;
+
+	print_table(runs[MODE_PINNED], &p, runs[MODE_EVICTED], &e);
+	status = write_files(directory, runs) ? 1 : 0;
+	judge_reference(reference, &r);
+	return judge(runs[MODE_EVICTED], &p, &e) ? 1 : status;
+}
+
 int demo_report(const char *directory)
 {
-	struct run *pinned = load(directory, "pinned", true);
-	struct run *evicted = load(directory, "evicted", false);
-	struct summary p, e;
+	struct run *runs[NUM_MODES];
+	bool complete = true;
 	int status = 1;
 
-	if (pinned && evicted) {
-		p = summarise(pinned);
-		e = summarise(evicted);
-		print_table(pinned, &p, evicted, &e);
-		status = write_files(directory, pinned, &p, evicted, &e) ? 1 : 0;
-		if (judge(evicted, &p, &e))
-			status = 1;
+	for (enum mode mode = 0; mode < NUM_MODES; mode++) {
+		runs[mode] = load(directory, mode);
+		complete &= !!runs[mode];
 	}
-	free(evicted);
-	free(pinned);
+	if (complete)
+		status = report(directory, runs);
+	for (enum mode mode = 0; mode < NUM_MODES; mode++)
+		free(runs[mode]);
 	return status;
 }

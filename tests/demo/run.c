@@ -16,8 +16,6 @@ struct driver {
 	struct run *run;
 	struct gpu0 *gpu0;
 	int socket;
-	/* every frame as it was drawn, never seen by a GPU: for the reference */
-	uint32_t *drawn;
 	bool said_why;
 };
 
@@ -27,16 +25,6 @@ static double now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static const char *mode_name(const struct run *run)
-{
-	return run->pinned_mode ? "pinned" : "evicted";
-}
-
-static uint32_t *drawn(struct driver *driver, unsigned int n)
-{
-	return driver->drawn + (size_t)n * WIDTH * HEIGHT;
 }
 
 /* a line that is rewritten on a terminal, and now and then a line elsewhere */
@@ -51,8 +39,8 @@ static void show_progress(struct driver *driver, unsigned int n)
 		return;
 	/* short enough for 80 columns, or rewriting would leave its first part behind */
 	fprintf(stderr,
-		"%s%-7s frame %2u/%d; GPU 0: %4.1f VRAM %4.1f GTT %4.1f pinned MiB; %4llu evictions%s",
-		tty ? "\r" : "", mode_name(driver->run), n + 1, NUM_FRAMES,
+		"%s%-9s frame %2u/%d; GPU 0: %4.1f VRAM %4.1f GTT %4.1f pinned MiB; %4llu evictions%s",
+		tty ? "\r" : "", mode_name(driver->run->mode), n + 1, NUM_FRAMES,
 		(double)info.vram_used / MIB, (double)info.gtt_used / MIB,
 		(double)info.pinned / MIB, (unsigned long long)info.evictions,
 		tty && n != NUM_FRAMES - 1 ? "\033[K" : "\n");
@@ -72,11 +60,18 @@ static void explain_failure(struct driver *driver, unsigned int n)
 		return;
 	fprintf(stderr,
 		"  GPU 0 reaches %.0f MiB of VRAM and %.0f MiB of GTT; %.1f MiB are in use in VRAM, "
-		"%.1f in GTT,\n  and %.1f MiB are pinned by imports and can't make room. "
+		"%.1f in GTT,\n  and %.1f MiB are pinned by imports, of %.0f MiB that may be. "
 		"Going on with what can be done.\n",
 		(double)info.vram_size / MIB, (double)info.gtt_size / MIB,
 		(double)info.vram_used / MIB, (double)info.gtt_used / MIB,
-		(double)info.pinned / MIB);
+		(double)info.pinned / MIB, (double)info.pin_limit / MIB);
+}
+
+static int ask(struct driver *driver, const struct message *message)
+{
+	int ret = send_request(driver->socket, message);
+
+	return ret ? ret : receive_reply(driver->socket);
 }
 
 static int sample(struct driver *driver, unsigned int i)
@@ -85,29 +80,24 @@ static int sample(struct driver *driver, unsigned int i)
 
 	ret = gpu0_sample(driver->gpu0, i);
 	if (!ret)
-		ret = send_request(driver->socket, REQUEST_SAMPLE, i, -1);
-	if (!ret)
-		ret = receive_reply(driver->socket);
+		ret = ask(driver, &(struct message){REQUEST_SAMPLE, .argument = i, .fd = -1});
 	driver->run->num_samples = i + 1;
 	return ret;
 }
 
 static int do_frame(struct driver *driver, unsigned int n)
 {
-	int dmabuf, ret;
+	struct message message = {.request = REQUEST_FRAME, .argument = n};
+	int ret;
 
-	picture_draw(n, drawn(driver, n));
-	ret = gpu0_frame(driver->gpu0, n, drawn(driver, n), &dmabuf);
+	ret = gpu0_frame(driver->gpu0, n, &message.fd, &message.layout);
 	if (!ret)
 		ret = sample(driver, n * SAMPLES_PER_FRAME);
-	if (!ret && dmabuf >= 0) {
-		ret = send_request(driver->socket, REQUEST_FRAME, n, dmabuf);
-		if (!ret)
-			ret = receive_reply(driver->socket);
-	}
+	if (!ret && message.fd >= 0)
+		ret = ask(driver, &message);
 	/* GPU 1 has it now, or never will */
-	if (dmabuf >= 0)
-		close(dmabuf);
+	if (message.fd >= 0)
+		close(message.fd);
 	return ret ? ret : sample(driver, n * SAMPLES_PER_FRAME + 1);
 }
 
@@ -129,24 +119,6 @@ static int do_frames(struct driver *driver)
 	return 0;
 }
 
-/* what the results have to be, from what was drawn, without any GPU */
-static int make_references(struct driver *driver)
-{
-	uint32_t *result = malloc(FRAME_BYTES);
-
-	if (!result)
-		return -ENOMEM;
-	for (unsigned int n = 0; n < NUM_FRAMES; n++) {
-		if (driver->run->frames[n].stage != STAGE_DONE)
-			continue;
-		picture_mix(drawn(driver, n), drawn(driver, echo_near(n)),
-			    drawn(driver, echo_far(n)), result);
-		driver->run->frames[n].reference = picture_checksum(result);
-	}
-	free(result);
-	return 0;
-}
-
 static int drive(struct driver *driver)
 {
 	int ret;
@@ -155,20 +127,17 @@ static int drive(struct driver *driver)
 	ret = receive_reply(driver->socket);
 	if (ret)
 		return ret;
-	ret = gpu0_open(driver->run->pinned_mode, driver->run, &driver->gpu0);
+	ret = gpu0_open(driver->run, &driver->gpu0);
 	if (ret)
 		return ret;
 	ret = do_frames(driver);
 	if (!ret)
-		ret = send_request(driver->socket, REQUEST_FINISH, 0, -1);
-	if (!ret)
-		ret = receive_reply(driver->socket);
+		ret = ask(driver, &(struct message){REQUEST_FINISH, .fd = -1});
 	if (!ret)
 		ret = gpu0_finish(driver->gpu0);
-	if (!ret)
-		ret = make_references(driver);
 	if (ret)
-		complain(ret, "the run in mode %s didn't come to its end", mode_name(driver->run));
+		complain(ret, "the run in mode %s didn't come to its end",
+			 mode_name(driver->run->mode));
 	gpu0_close(driver->gpu0);
 	return ret;
 }
@@ -205,7 +174,7 @@ static int start_gpu1(struct driver *driver, pid_t *pid)
 	}
 	if (!*pid) {
 		close(sockets[0]);
-		_exit(gpu1_serve(sockets[1], driver->run->pinned_mode, driver->run) ? 1 : 0);
+		_exit(gpu1_serve(sockets[1], driver->run) ? 1 : 0);
 	}
 	close(sockets[1]);
 	setsockopt(sockets[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
@@ -234,7 +203,7 @@ static int run_both(struct driver *driver)
 	return ret;
 }
 
-int demo_run(bool pinned_mode, const char *directory)
+int demo_run(enum mode mode, const char *directory)
 {
 	struct driver driver = {.socket = -1};
 	char path[4096];
@@ -243,24 +212,23 @@ int demo_run(bool pinned_mode, const char *directory)
 	/* both processes write into it */
 	driver.run = mmap(NULL, sizeof(*driver.run), PROT_READ | PROT_WRITE,
 			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	driver.drawn = malloc((size_t)NUM_FRAMES * FRAME_BYTES);
-	if (driver.run == MAP_FAILED || !driver.drawn) {
+	if (driver.run == MAP_FAILED) {
 		complain(-ENOMEM, "the run can't be prepared");
 		return 1;
 	}
 	driver.run->magic = RUN_MAGIC;
-	driver.run->pinned_mode = pinned_mode;
+	driver.run->mode = mode;
 	driver.run->last_frame = -1;
 	for (unsigned int n = 0; n < NUM_FRAMES; n++)
 		driver.run->frames[n].stage = STAGE_PENDING;
 
 	/* a run that fails must not leave an older one's results to be reported */
-	snprintf(path, sizeof(path), "%s/%s.run", directory, mode_name(driver.run));
+	snprintf(path, sizeof(path), "%s/%s.run", directory, mode_name(mode));
 	unlink(path);
+	vk_set_up_loader();
 	ret = run_both(&driver);
 	if (!ret)
 		ret = save(driver.run, path);
-	free(driver.drawn);
 	munmap(driver.run, sizeof(*driver.run));
 	return ret ? 1 : 0;
 }

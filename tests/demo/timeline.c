@@ -11,8 +11,8 @@
 
 #include "demo.h"
 
-#define CELL_WIDTH   8
-#define FRAME_ROW    4
+#define CELL_WIDTH   12
+#define FRAME_ROW    6
 #define ASSET_ROW    9
 #define BAND_GAP     10
 #define LEFT         190
@@ -94,11 +94,11 @@ static struct colour place_colour(uint8_t place, struct colour vram)
 
 static void draw_marks(cairo_t *cr, const struct cell *cell, double x, double y, double height)
 {
-	unsigned int marks = cell->marks | cell->import_marks;
+	unsigned int marks = cell->marks;
 
-	if (marks & (MARK_EVICTED | MARK_IMPORT_INVALIDATED))
+	if (marks & MARK_EVICTED)
 		fill_rect(cr, ink, x, y, 2, height);
-	if (marks & (MARK_REMAPPED | MARK_IMPORT_REMAPPED)) {
+	if (marks & MARK_REMAPPED) {
 		fill_rect(cr, ink, x + 3, y, 4, height);
 		fill_rect(cr, white, x + 4, y, 2, height);
 	}
@@ -166,7 +166,7 @@ static double draw_assets_band(cairo_t *cr, const struct run *run, double y)
 	fill_rect(cr, empty, LEFT, y, PLOT_WIDTH, height);
 	for (unsigned int i = 0; i < NUM_ASSETS; i++)
 		draw_row(cr, run, OBJECT_ASSET(i), vram0, y + i * ASSET_ROW + 0.5, ASSET_ROW - 1);
-	draw_band_label(cr, y, height, "other work", "of GPU 0, in turns", "8 MiB each");
+	draw_band_label(cr, y, height, "other work", "of GPU 0, in turns", "3 MiB each");
 	return y + height + BAND_GAP;
 }
 
@@ -189,7 +189,7 @@ static double bytes_in(const struct run *run, unsigned int sample, enum place pl
 
 	for (unsigned int n = 0; n < NUM_FRAMES; n++)
 		if (run->cells[sample][OBJECT_FRAME(n)].place == place)
-			bytes += FRAME_BO_BYTES;
+			bytes += FRAME_BYTES;
 	for (unsigned int i = 0; i < NUM_ASSETS; i++)
 		if (run->cells[sample][OBJECT_ASSET(i)].place == place)
 			bytes += ASSET_BYTES;
@@ -219,7 +219,7 @@ static void draw_sum_grid(cairo_t *cr, const struct run *run, double y, double s
 static double draw_sum(cairo_t *cr, const struct run *run, double y)
 {
 	static const enum place order[] = {PLACE_VRAM, PLACE_PINNED, PLACE_GTT, PLACE_EVICTED};
-	double scale = SUM_HEIGHT / (3.35 * (double)run->gpu[0].vram_size);
+	double scale = SUM_HEIGHT / (4.0 * (double)run->gpu[0].vram_size);
 
 	fill_rect(cr, empty, LEFT, y, PLOT_WIDTH, SUM_HEIGHT);
 	for (unsigned int i = 0; i < run->num_samples; i++) {
@@ -246,7 +246,7 @@ static void draw_axis(cairo_t *cr, double y)
 
 	set_colour(cr, ink);
 	cairo_set_line_width(cr, 1);
-	for (unsigned int n = 0; n <= NUM_FRAMES; n += 6) {
+	for (unsigned int n = 0; n <= NUM_FRAMES; n += 4) {
 		double x = LEFT + (double)n * SAMPLES_PER_FRAME * CELL_WIDTH;
 
 		set_colour(cr, ink);
@@ -257,13 +257,13 @@ static void draw_axis(cairo_t *cr, double y)
 		text(cr, x, y + 18, 0.5, 11, false, ink, label);
 	}
 	text(cr, LEFT + PLOT_WIDTH / 2.0, y + 36, 0.5, 12, false, ink,
-	     "time, in frames: GPU 0 renders one, GPU 1 mixes it with older ones");
+	     "time, in frames: GPU 0 renders one, GPU 1 filters it together with older ones");
 }
 
 static void draw_panel(cairo_t *cr, const struct run *run, double y, const char *title,
 		       const char *summary)
 {
-	text(cr, LEFT, y + 20, 0, 17, true, run->pinned_mode ? pinned : ink, title);
+	text(cr, LEFT, y + 20, 0, 17, true, run->mode == MODE_PINNED ? pinned : ink, title);
 	text(cr, LEFT + PLOT_WIDTH, y + 20, 1, 13, false, ink, summary);
 	y += PANEL_TITLE;
 	y = draw_frames_band(cr, run, y);
@@ -273,7 +273,7 @@ static void draw_panel(cairo_t *cr, const struct run *run, double y, const char 
 	draw_axis(cr, y + 4);
 }
 
-static void summarise(const struct run *run, char *buffer, size_t size)
+static void describe(const struct run *run, char *buffer, size_t size)
 {
 	unsigned int done = 0, failed = 0;
 
@@ -321,8 +321,8 @@ static void draw_head(cairo_t *cr, const struct run *run)
 	text(cr, LEFT, 36, 0, 24, true, ink, "Where every buffer was");
 	snprintf(
 		line, sizeof(line),
-		"Two virtual GPUs with %.0f MiB of VRAM each. GPU 0 needs %.0f MiB; GPU 1 keeps all "
-		"its frames imported, and every fourth in its working set.",
+		"Two Vulkan applications on two virtual GPUs with %.0f MiB of VRAM each. GPU 0's needs %.0f MiB; "
+		"GPU 1's keeps all its frames imported.",
 		(double)run->gpu[0].vram_size / MIB, (double)run->gpu[0].needed / MIB);
 	text(cr, LEFT, 60, 0, 13.5, false, ink, line);
 
@@ -359,9 +359,9 @@ int draw_timeline(const struct run *pinned_run, const struct run *evicted_run, c
 
 	fill_rect(cr, white, 0, 0, IMAGE_WIDTH, IMAGE_HEIGHT);
 	draw_head(cr, evicted_run);
-	summarise(pinned_run, summary, sizeof(summary));
+	describe(pinned_run, summary, sizeof(summary));
 	draw_panel(cr, pinned_run, TOP, "Imports pinned", summary);
-	summarise(evicted_run, summary, sizeof(summary));
+	describe(evicted_run, summary, sizeof(summary));
 	draw_panel(cr, evicted_run, TOP + PANEL_HEIGHT + PANEL_GAP, "Imports evicted and remapped",
 		   summary);
 	return write_png(cr, surface, path);

@@ -5,13 +5,14 @@ DEMO_TIMEOUT=900
 
 demo_usage() {
 	cat <<-'END'
-	./dev demo [--kernel new|lts|debug]: two virtual GPUs share frames while the first needs three times its memory; once with pinned
-	imports, once with imports that are evicted and remapped. Numbers on the terminal, pictures in build/demo/.
+	./dev demo [--kernel debug|fast|new|lts]: two Vulkan applications, one on each of two virtual GPUs, share frames while the first needs
+	three times its memory; once with pinned imports, once with imports that are evicted and remapped. Numbers on the terminal,
+	pictures in build/demo/. On debug and fast (User Mode Linux) the shaders run at native speed.
 	END
 }
 
 cmd_demo() {
-	local role=new
+	local role=debug
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--kernel) role=${2:?--kernel needs a name}; known_role "$role"; shift 2 ;;
