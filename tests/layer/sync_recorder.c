@@ -41,7 +41,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 #define key_of(handle) (*(void **)(handle))
 
-static unsigned int device_index(void *key)
+/* Under the lock. */
+static unsigned int find_index(void *key)
 {
 	unsigned int i;
 
@@ -50,6 +51,16 @@ static unsigned int device_index(void *key)
 			return i;
 	}
 	abort();
+}
+
+static unsigned int device_index(void *key)
+{
+	unsigned int index;
+
+	pthread_mutex_lock(&lock);
+	index = find_index(key);
+	pthread_mutex_unlock(&lock);
+	return index;
 }
 
 #define next_of(handle) (&devices[device_index(key_of(handle))].next)
@@ -420,7 +431,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_device(VkPhysicalDevice physical_de
 	if (result != VK_SUCCESS)
 		return result;
 	pthread_mutex_lock(&lock);
-	index = device_index(NULL);
+	index = find_index(NULL);
 	devices[index].handle = *device;
 	devices[index].group_size = group ? group->physicalDeviceCount : 1;
 	vkuInitDeviceDispatchTable(*device, &devices[index].next, get_device_proc_addr);
@@ -435,9 +446,13 @@ static VKAPI_ATTR void VKAPI_CALL destroy_device(VkDevice device,
 						 const VkAllocationCallbacks *allocator)
 {
 	unsigned int index = device_index(key_of(device));
+	PFN_vkDestroyDevice destroy = devices[index].next.DestroyDevice;
 
-	devices[index].next.DestroyDevice(device, allocator);
+	/* another device may get the same dispatch pointer as soon as it's free */
+	pthread_mutex_lock(&lock);
 	devices[index].key = NULL;
+	pthread_mutex_unlock(&lock);
+	destroy(device, allocator);
 }
 
 static PFN_vkVoidFunction VKAPI_CALL get_instance_proc_addr(VkInstance instance, const char *name);
