@@ -236,6 +236,23 @@ static void add_vm(struct client_sample *client, const struct table *table)
 	add_counter(&client->counters.evictions, vm.counters.evictions);
 }
 
+/*
+ * What is bound counts even where its handle is closed, which fdinfo doesn't see; what isn't bound is in fdinfo alone.
+ */
+static void count_bound(struct client_sample *client)
+{
+	uint64_t resident = 0, evicted = 0;
+
+	for (size_t i = 0; i < client->num_vms; i++) {
+		resident += client->vms[i].resident > 0 ? (uint64_t)client->vms[i].resident : 0;
+		evicted += client->vms[i].evicted > 0 ? (uint64_t)client->vms[i].evicted : 0;
+	}
+	if (resident + evicted <= client->resident + client->evicted)
+		return;
+	client->resident = resident;
+	client->evicted = evicted;
+}
+
 static void sample_vms(struct sample *sample, size_t gpu)
 {
 	struct client_sample *client;
@@ -264,6 +281,8 @@ struct sample sample_take(void)
 		sample_evicted(&sample.gpus[i]);
 		sample_vms(&sample, i);
 	}
+	for (size_t i = 0; i < sample.num_clients; i++)
+		count_bound(&sample.clients[i]);
 	return sample;
 }
 
