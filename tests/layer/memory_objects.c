@@ -262,6 +262,30 @@ static void nothing_is_left_of_what_fails(void **state)
 			 4);
 }
 
+/* a limit of what may be pinned is a lack of memory, not a bad descriptor */
+static void no_room_for_an_import(void **state)
+{
+	static const int errors[] = {-ENOMEM, -ENOSPC};
+	VkMemoryFdPropertiesKHR properties = {.sType = VK_STRUCTURE_TYPE_MEMORY_FD_PROPERTIES_KHR};
+	VkDeviceMemory memory;
+
+	(void)state;
+	fake.import_size = PAGE;
+	for (int i = 0; i < 2; i++) {
+		fake.error = errors[i];
+		fake.fail_at = 1;
+		assert_int_equal(import(5, DMA_BUF, PAGE, &memory), VK_ERROR_OUT_OF_DEVICE_MEMORY);
+		fake.fail_at = 1;
+		assert_int_equal(FAKE_COMMAND(GetMemoryFdPropertiesKHR)(device, DMA_BUF, 5,
+									&properties),
+				 VK_ERROR_OUT_OF_HOST_MEMORY);
+		/* imported, but not bound */
+		fake.fail_at = 3;
+		assert_int_equal(import(5, DMA_BUF, PAGE, &memory), VK_ERROR_OUT_OF_DEVICE_MEMORY);
+		assert_nothing_exists();
+	}
+}
+
 static void no_memory_for_the_layer(void **state)
 {
 	VkDeviceMemory memory;
@@ -511,6 +535,7 @@ int main(void)
 		TEST(what_the_driver_need_not_know),
 		TEST(how_much_there_is),
 		TEST(nothing_is_left_of_what_fails),
+		TEST(no_room_for_an_import),
 		TEST(no_memory_for_the_layer),
 		TEST(imports),
 		TEST(exports),
