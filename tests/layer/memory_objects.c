@@ -265,16 +265,22 @@ static void nothing_is_left_of_what_fails(void **state)
 /* a limit of what may be pinned is a lack of memory, not a bad descriptor */
 static void no_room_for_an_import(void **state)
 {
-	static const int errors[] = {-ENOMEM, -ENOSPC};
+	static const struct {
+		int error;
+		VkResult result;
+	} cases[] = {
+		{-ENOMEM, VK_ERROR_OUT_OF_HOST_MEMORY},
+		{-ENOSPC, VK_ERROR_OUT_OF_DEVICE_MEMORY},
+	};
 	VkMemoryFdPropertiesKHR properties = {.sType = VK_STRUCTURE_TYPE_MEMORY_FD_PROPERTIES_KHR};
 	VkDeviceMemory memory;
 
 	(void)state;
 	fake.import_size = PAGE;
 	for (int i = 0; i < 2; i++) {
-		fake.error = errors[i];
+		fake.error = cases[i].error;
 		fake.fail_at = 1;
-		assert_int_equal(import(5, DMA_BUF, PAGE, &memory), VK_ERROR_OUT_OF_DEVICE_MEMORY);
+		assert_int_equal(import(5, DMA_BUF, PAGE, &memory), cases[i].result);
 		fake.fail_at = 1;
 		assert_int_equal(FAKE_COMMAND(GetMemoryFdPropertiesKHR)(device, DMA_BUF, 5,
 									&properties),
