@@ -301,21 +301,29 @@ struct vm_sample {
 	struct counters counters;
 };
 
-/** struct client_sample - an open file of a virtual GPU, or all of a process' files of it that are one client */
+/** struct client_sample - what a process has on one virtual GPU, however many files of it are open */
 struct client_sample {
 	pid_t pid;
 	char name[32];
 	/** @gpu: index in the sample */
 	size_t gpu;
-	/** @id: DRM's number of the client */
-	uint64_t id;
-	/** @resident, @evicted, @pinned: bytes */
-	uint64_t resident, evicted, pinned;
-	/** @counters: sums over the process' working sets on this GPU */
+	/** @total, @in_place, @pinned: bytes of its BOs, of those that are in VRAM, GTT or mapped, of those pinned */
+	uint64_t total, in_place, pinned;
+	/**
+	 * @resident, @evicted: bytes bound in its working sets that the GPU can reach, or that have to be brought back
+	 * first; without debugfs bytes of its BOs that are in place, or aren't
+	 */
+	uint64_t resident, evicted;
+	/** @counters: sums over its working sets */
 	struct counters counters;
-	/** @vms: working sets; those of a process with several clients on one GPU are its first client's */
 	struct vm_sample *vms;
 	size_t num_vms;
+};
+
+/** struct known_file - a client in DRM's sense: files that were passed on or inherited are one */
+struct known_file {
+	size_t gpu;
+	uint64_t id;
 };
 
 /** struct gpu_sample - one virtual GPU */
@@ -332,6 +340,9 @@ struct sample {
 	size_t num_gpus;
 	struct client_sample *clients;
 	size_t num_clients;
+	/** @files: those that were counted */
+	struct known_file *files;
+	size_t num_files;
 	/** @hidden_processes: processes whose files can't be looked at */
 	size_t hidden_processes;
 	/** @hidden_gpus: virtual GPUs that can't be opened */

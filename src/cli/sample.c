@@ -104,9 +104,8 @@ static bool has_key(const char *line, const char *prefix, const char **value)
 }
 
 /* False if it is another driver's file. */
-static bool parse_fdinfo(char *fdinfo, struct client_sample *client)
+static bool parse_fdinfo(char *fdinfo, struct client_sample *client, uint64_t *id)
 {
-	uint64_t total = 0;
 	bool is_drover = false;
 	const char *value;
 	char *line;
@@ -116,35 +115,71 @@ static bool parse_fdinfo(char *fdinfo, struct client_sample *client)
 		if (has_key(line, "drm-driver:", &value))
 			is_drover = !strcmp(value, "drover");
 		else if (has_key(line, "drm-client-id:", &value))
-			client->id = strtoull(value, NULL, 10);
+			*id = strtoull(value, NULL, 10);
 		else if (has_key(line, "drm-total-", &value))
-			total += parse_bytes(value);
+			client->total += parse_bytes(value);
 		else if (has_key(line, "drm-resident-", &value))
-			client->resident += parse_bytes(value);
+			client->in_place += parse_bytes(value);
 		else if (has_key(line, "drm-engine-", &value))
 			client->counters.busy_ns += strtoll(value, NULL, 10);
 		else if (has_key(line, "drover-pinned:", &value))
 			client->pinned = parse_bytes(value);
 	}
-	/* each total counts where a BO prefers to be, each resident where it is */
-	client->evicted = total > client->resident ? total - client->resident : 0;
 	return is_drover;
 }
 
-static bool is_known(const struct sample *sample, const struct client_sample *client)
+/* Whether a client was counted already: several files may be the same one (dup, fork). */
+static bool is_known(struct sample *sample, size_t gpu, uint64_t id)
 {
-	for (size_t i = 0; i < sample->num_clients; i++)
-		if (sample->clients[i].gpu == client->gpu && sample->clients[i].id == client->id)
+	for (size_t i = 0; i < sample->num_files; i++)
+		if (sample->files[i].gpu == gpu && sample->files[i].id == id)
 			return true;
+	sample->files = grow(sample->files, sample->num_files, sizeof(*sample->files));
+	sample->files[sample->num_files++] = (struct known_file){gpu, id};
 	return false;
 }
 
-/* One file of a process: several may be of the same client (dup, fork). */
+static struct client_sample *client_of(const struct sample *sample, size_t gpu, pid_t pid)
+{
+	for (size_t i = 0; i < sample->num_clients; i++)
+		if (sample->clients[i].gpu == gpu && sample->clients[i].pid == pid)
+			return &sample->clients[i];
+	return NULL;
+}
+
+static void read_name(struct client_sample *client)
+{
+	char *path = text("/proc/%d/comm", (int)client->pid), *name = read_line(path);
+
+	snprintf(client->name, sizeof(client->name), "%s", name ? name : "?");
+	free(name);
+	free(path);
+}
+
+/* Adds what one more file has to what its process has. */
+static void add_file(struct sample *sample, const struct client_sample *file)
+{
+	struct client_sample *client = client_of(sample, file->gpu, file->pid);
+
+	if (client) {
+		client->total += file->total;
+		client->in_place += file->in_place;
+		client->pinned += file->pinned;
+		client->counters.busy_ns += file->counters.busy_ns;
+		return;
+	}
+	sample->clients = grow(sample->clients, sample->num_clients, sizeof(*client));
+	client = &sample->clients[sample->num_clients++];
+	*client = *file;
+	read_name(client);
+}
+
 static void sample_file(struct sample *sample, pid_t pid, const char *fd)
 {
-	char *path = text("/proc/%d/fd/%s", (int)pid, fd), *fdinfo = NULL, *name;
+	char *path = text("/proc/%d/fd/%s", (int)pid, fd), *fdinfo = NULL;
 	struct client_sample client = {.pid = pid, .counters = NO_COUNTERS};
 	struct stat file;
+	uint64_t id = 0;
 
 	if (stat(path, &file) || !S_ISCHR(file.st_mode) || major(file.st_rdev) != DRM_MAJOR ||
 	    !find_gpu(sample, file.st_rdev, &client.gpu))
@@ -152,15 +187,8 @@ static void sample_file(struct sample *sample, pid_t pid, const char *fd)
 	free(path);
 	path = text("/proc/%d/fdinfo/%s", (int)pid, fd);
 	fdinfo = read_text(path);
-	if (!fdinfo || !parse_fdinfo(fdinfo, &client) || is_known(sample, &client))
-		goto out;
-	free(path);
-	path = text("/proc/%d/comm", (int)pid);
-	name = read_line(path);
-	snprintf(client.name, sizeof(client.name), "%s", name ? name : "?");
-	free(name);
-	sample->clients = grow(sample->clients, sample->num_clients, sizeof(client));
-	sample->clients[sample->num_clients++] = client;
+	if (fdinfo && parse_fdinfo(fdinfo, &client, &id) && !is_known(sample, client.gpu, id))
+		add_file(sample, &client);
 out:
 	free(fdinfo);
 	free(path);
@@ -196,14 +224,6 @@ static void sample_clients(struct sample *sample)
 
 /* ---- Working sets ---- */
 
-static struct client_sample *client_of(struct sample *sample, size_t gpu, pid_t pid)
-{
-	for (size_t i = 0; i < sample->num_clients; i++)
-		if (sample->clients[i].gpu == gpu && sample->clients[i].pid == pid)
-			return &sample->clients[i];
-	return NULL;
-}
-
 static void add_counter(int64_t *sum, int64_t value)
 {
 	if (value >= 0)
@@ -236,21 +256,18 @@ static void add_vm(struct client_sample *client, const struct table *table)
 	add_counter(&client->counters.evictions, vm.counters.evictions);
 }
 
-/*
- * What is bound counts even where its handle is closed, which fdinfo doesn't see; what isn't bound is in fdinfo alone.
- */
-static void count_bound(struct client_sample *client)
+/* Once all is known. Each total counts where a BO prefers to be, each resident where it is. */
+static void sum_up(struct client_sample *client, bool debugfs)
 {
-	uint64_t resident = 0, evicted = 0;
-
-	for (size_t i = 0; i < client->num_vms; i++) {
-		resident += client->vms[i].resident > 0 ? (uint64_t)client->vms[i].resident : 0;
-		evicted += client->vms[i].evicted > 0 ? (uint64_t)client->vms[i].evicted : 0;
-	}
-	if (resident + evicted <= client->resident + client->evicted)
+	client->resident = client->in_place;
+	client->evicted = client->total > client->in_place ? client->total - client->in_place : 0;
+	if (!debugfs || (client->num_vms && client->vms[0].resident < 0))
 		return;
-	client->resident = resident;
-	client->evicted = evicted;
+	client->resident = client->evicted = 0;
+	for (size_t i = 0; i < client->num_vms; i++) {
+		client->resident += (uint64_t)client->vms[i].resident;
+		client->evicted += (uint64_t)client->vms[i].evicted;
+	}
 }
 
 static void sample_vms(struct sample *sample, size_t gpu)
@@ -282,7 +299,7 @@ struct sample sample_take(void)
 		sample_vms(&sample, i);
 	}
 	for (size_t i = 0; i < sample.num_clients; i++)
-		count_bound(&sample.clients[i]);
+		sum_up(&sample.clients[i], sample.debugfs);
 	return sample;
 }
 
@@ -291,6 +308,7 @@ void sample_free(struct sample *sample)
 	for (size_t i = 0; i < sample->num_clients; i++)
 		free(sample->clients[i].vms);
 	free(sample->clients);
+	free(sample->files);
 	free(sample->gpus);
 	*sample = (struct sample){0};
 }
@@ -305,10 +323,7 @@ double sample_rate(int64_t before, int64_t now, uint64_t before_ns, uint64_t now
 const struct client_sample *sample_client(const struct sample *sample,
 					  const struct client_sample *client)
 {
-	for (size_t i = 0; i < sample->num_clients; i++)
-		if (sample->clients[i].id == client->id && sample->clients[i].gpu == client->gpu)
-			return &sample->clients[i];
-	return NULL;
+	return client_of(sample, client->gpu, client->pid);
 }
 
 const struct gpu_sample *sample_gpu(const struct sample *sample, const struct gpu_sample *gpu)

@@ -96,12 +96,15 @@ static struct json_object *vm_object(const struct vm_sample *vm)
 static struct json_object *client_object(const struct sample *now, const struct sample *before,
 					 const struct client_sample *client)
 {
-	struct json_object *object = json_object_new_object(), *vms = json_object_new_array();
+	struct json_object *object = json_object_new_object(), *memory = json_object_new_object();
+	struct json_object *vms = json_object_new_array();
 
 	add_count(object, "pid", client->pid);
 	add_text(object, "name", client->name);
 	add_count(object, "gpu", now->gpus[client->gpu].gpu.info.device_index);
-	add_count(object, "client_id", (int64_t)client->id);
+	add_count(memory, "total", (int64_t)client->total);
+	add_count(memory, "in_place", (int64_t)client->in_place);
+	json_object_object_add(object, "memory", memory);
 	add_count(object, "resident", (int64_t)client->resident);
 	add_count(object, "evicted", (int64_t)client->evicted);
 	add_count(object, "pinned", (int64_t)client->pinned);

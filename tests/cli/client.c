@@ -128,6 +128,7 @@ static void report_gpu(size_t index)
 	printf("\"pin_imports\": %d, \"resident\": %llu, \"evicted\": %llu, ",
 	       !!(info.flags & DRM_DROVER_DEVICE_PIN_IMPORTS), (unsigned long long)resident,
 	       (unsigned long long)evicted);
+	printf("\"bound_resident\": %llu, ", vm.resident_bytes);
 	printf("\"vm\": {\"id\": %u, \"suspends\": %llu, \"remaps\": %llu, \"evictions\": %llu, \"faults\": %llu}}",
 	       drover_vm_id(gpus[index].vm), vm.suspends, vm.remaps, vm.evictions, vm.faults);
 }
