@@ -4,6 +4,7 @@
  */
 
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "drover_drv.h"
@@ -96,20 +97,33 @@ static bool drover_aperture_is_mapped(struct vm_area_struct *vma, u64 va, u64 si
 	return false;
 }
 
+/* What is being unmapped, or belongs to a process that exits, is left out. */
+static void drover_aperture_check_vma(struct vm_area_struct *vma, u64 va, u64 size)
+{
+	struct drover_vm *vm = vma->vm_private_data;
+	struct mm_struct *mm = vma->vm_mm;
+
+	if (!mmget_not_zero(mm))
+		return;
+	if (mmap_read_trylock(mm)) {
+		if (vma_lookup(mm, vma->vm_start) == vma)
+			drm_WARN_ON(&vm->drover->drm, drover_aperture_is_mapped(vma, va, size));
+		mmap_read_unlock(mm);
+	}
+	mmput_async(mm);
+}
+
 /* In the debug mode each removal is checked: no process may have an entry left. */
 static void drover_aperture_check_removed(struct drover_vm *vm, u64 va, u64 size)
 {
-	struct address_space *mapping = vm->drover->drm.anon_inode->i_mapping;
 	struct vm_area_struct *vma;
 	unsigned long index;
 
 	if (!READ_ONCE(vm->drover->poison))
 		return;
 	mutex_lock(&vm->aperture_vmas_lock);
-	i_mmap_lock_read(mapping);
 	xa_for_each(&vm->aperture_vmas, index, vma)
-		drm_WARN_ON(&vm->drover->drm, drover_aperture_is_mapped(vma, va, size));
-	i_mmap_unlock_read(mapping);
+		drover_aperture_check_vma(vma, va, size);
 	mutex_unlock(&vm->aperture_vmas_lock);
 }
 #else
@@ -123,6 +137,20 @@ static void drover_aperture_check_removed(struct drover_vm *vm, u64 va, u64 size
 #endif
 
 /**
+ * drover_aperture_drop - take the CPU's entries for a range of a VM away, for the moment
+ * @vm: the VM
+ * @va: GPU address
+ * @size: bytes
+ *
+ * Without a lock: another CPU's fault may bring them back at once.
+ */
+void drover_aperture_drop(struct drover_vm *vm, u64 va, u64 size)
+{
+	unmap_mapping_range(vm->drover->drm.anon_inode->i_mapping,
+			    drover_aperture_offset(vm) + va, size, 1);
+}
+
+/**
  * drover_aperture_remove - take the CPU's entries for a range of a VM away
  * @vm: the VM
  * @va: GPU address
@@ -133,10 +161,7 @@ static void drover_aperture_check_removed(struct drover_vm *vm, u64 va, u64 size
  */
 void drover_aperture_remove(struct drover_vm *vm, u64 va, u64 size)
 {
-	if (!READ_ONCE(vm->has_aperture))
-		return;
-	unmap_mapping_range(vm->drover->drm.anon_inode->i_mapping,
-			    drover_aperture_offset(vm) + va, size, 1);
+	drover_aperture_drop(vm, va, size);
 	drover_aperture_check_removed(vm, va, size);
 }
 
@@ -323,21 +348,25 @@ static int drover_aperture_prepare(struct drover_vm *vm)
 	if (!vm->dummy || !vm->status)
 		return -ENOMEM;
 
-	ret = xa_alloc(&vm->drover->apertures, &number, vm,
+	/* Can't be found until all of it is there: offsets can be guessed. */
+	ret = xa_alloc(&vm->drover->apertures, &number, NULL,
 		       XA_LIMIT(0, DROVER_MAX_APERTURES), GFP_KERNEL);
 	if (ret)
 		return ret;
 
 	mutex_lock(&vm->gate);
-	vm->aperture = number;
-	status = page_address(vm->status);
-	WRITE_ONCE(status->lost_reason, vm->lost);
-	WRITE_ONCE(vm->has_aperture, true);
 	ret = vm->closed ? -ENOENT : 0;
+	if (!ret) {
+		status = page_address(vm->status);
+		WRITE_ONCE(status->lost_reason, vm->lost);
+		vm->aperture = number;
+		WRITE_ONCE(vm->has_aperture, true);
+		/* The place was allocated with the number. */
+		xa_store(&vm->drover->apertures, number, vm, GFP_NOWAIT);
+	}
 	mutex_unlock(&vm->gate);
-	/* Destroyed by another thread, which looked for the number too early. */
 	if (ret)
-		drover_aperture_forget(vm);
+		xa_erase(&vm->drover->apertures, number);
 	return ret;
 }
 
@@ -405,7 +434,8 @@ void drover_aperture_show_lost(struct drover_vm *vm)
  */
 void drover_aperture_forget(struct drover_vm *vm)
 {
-	xa_cmpxchg(&vm->drover->apertures, vm->aperture, vm, NULL, GFP_KERNEL);
+	if (READ_ONCE(vm->has_aperture))
+		xa_erase(&vm->drover->apertures, vm->aperture);
 }
 
 /**

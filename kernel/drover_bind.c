@@ -31,6 +31,8 @@ struct drover_bind {
 	struct drm_gpuvm_bo *vm_bo;
 	struct drover_va *vas[DROVER_SLOTS];
 	struct llist_head removed;
+	/* CPUs may have entries for what was unmapped */
+	bool in_aperture;
 };
 
 struct drover_bind_list {
@@ -85,6 +87,7 @@ static int drover_step_map(struct drm_gpuva_op *op, void *priv)
  */
 static void drover_va_remove(struct drover_bind *bind, struct drm_gpuva *va)
 {
+	bind->in_aperture |= to_drover_pair(va->vm_bo)->in_aperture;
 	drm_gem_object_get(va->gem.obj);
 	drm_gpuva_unlink(va);
 	__llist_add(&to_drover_va(va)->removed, &bind->removed);
@@ -307,7 +310,8 @@ static void drover_bind_change(struct drover_vm *vm, struct drover_bind *bind)
 		drm_WARN_ON(&vm->drover->drm,
 			    drm_gpuvm_sm_unmap(&vm->base, bind, va, size));
 	up_write(&vm->va_lock);
-	drover_aperture_remove(vm, va, size);
+	if (bind->in_aperture)
+		drover_aperture_remove(vm, va, size);
 }
 
 static int drover_bind_apply(struct drover_bind_list *list)
@@ -440,7 +444,8 @@ void drover_vm_unbind_all(struct drover_vm *vm)
 		down_write(&vm->va_lock);
 		drm_gpuva_remove(va);
 		up_write(&vm->va_lock);
-		drover_aperture_remove(vm, va->va.addr, va->va.range);
+		if (to_drover_pair(va->vm_bo)->in_aperture)
+			drover_aperture_remove(vm, va->va.addr, va->va.range);
 		drm_gpuva_unlink(va);
 		dma_resv_unlock(gem->resv);
 		drm_gem_object_put(gem);

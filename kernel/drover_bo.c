@@ -248,7 +248,7 @@ static bool drover_pair_is_hot(struct drover_pair *pair)
 	if (READ_ONCE(pair->present) &&
 	    time_before(jiffies, READ_ONCE(vm->last_submit) + min_run))
 		return true;
-	return pair->in_aperture && time_before(jiffies, READ_ONCE(pair->last_fault) + min_run);
+	return time_before(jiffies, pair->last_fault + min_run);
 }
 
 /**

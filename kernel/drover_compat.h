@@ -168,7 +168,7 @@ static inline int drover_ttm_bo_populate(struct ttm_buffer_object *bo,
 static inline vm_fault_t drover_vmf_insert_pfn_pmd(struct vm_fault *vmf, unsigned long pfn,
 						   bool write)
 {
-#if !IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE)
+#if !IS_ENABLED(CONFIG_ARCH_SUPPORTS_PMD_PFNMAP)
 	return VM_FAULT_FALLBACK;
 #elif defined(DROVER_HAS_PFN_T)
 	return vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, PFN_DEV), write);

@@ -71,6 +71,8 @@ MODULE_PARM_DESC(fence_mode, "working_set: submissions touch no shared BO (defau
 
 /* Closing of VMs and unmapping of stale imports. */
 struct workqueue_struct *drover_wq;
+/* Faults of the kernel's own, which may be as many as there are threads. */
+struct workqueue_struct *drover_fault_wq;
 
 /*
  * Held for writing by the later tries of an operation that found no memory, for
@@ -605,6 +607,14 @@ static int drover_check_parameters(void)
 	return 0;
 }
 
+static void drover_destroy_wqs(void)
+{
+	if (drover_fault_wq)
+		destroy_workqueue(drover_fault_wq);
+	if (drover_wq)
+		destroy_workqueue(drover_wq);
+}
+
 static int __init drover_module_init(void)
 {
 	int ret;
@@ -620,9 +630,10 @@ static int __init drover_module_init(void)
 		return ret;
 
 	drover_wq = alloc_workqueue("drover", WQ_UNBOUND, 0);
-	if (!drover_wq) {
+	drover_fault_wq = alloc_workqueue("drover-fault", WQ_UNBOUND, 0);
+	if (!drover_wq || !drover_fault_wq) {
 		ret = -ENOMEM;
-		goto err_cache;
+		goto err_wq;
 	}
 
 	ret = platform_driver_register(&drover_platform_driver);
@@ -637,8 +648,7 @@ err_driver:
 	platform_driver_unregister(&drover_platform_driver);
 	wait_event(drover_devices_gone, !atomic_read(&drover_devices_alive));
 err_wq:
-	destroy_workqueue(drover_wq);
-err_cache:
+	drover_destroy_wqs();
 	drover_bo_cache_fini();
 	return ret;
 }
@@ -652,7 +662,7 @@ static void __exit drover_module_exit(void)
 	drover_unregister_devices();
 	platform_driver_unregister(&drover_platform_driver);
 	wait_event(drover_devices_gone, !atomic_read(&drover_devices_alive));
-	destroy_workqueue(drover_wq);
+	drover_destroy_wqs();
 	drover_bo_cache_fini();
 	rcu_barrier();
 }

@@ -303,7 +303,7 @@ struct drover_pair {
 	struct drover_working_set_fence *fence;
 	/** @spare: the next one, not initialised; under the BO's reservation lock */
 	struct drover_working_set_fence *spare;
-	/** @last_fault: jiffies when a CPU touched it last; a hint */
+	/** @last_fault: jiffies when a CPU's fault needed it last; under the BO's reservation lock */
 	unsigned long last_fault;
 	/** @fence_context: of its working-set fences */
 	u64 fence_context;
@@ -399,8 +399,6 @@ struct drover_vm_stats {
 	u32 check_expected;
 	/** @fault_address: GPU address of the page fault that lost the VM */
 	u64 fault_address;
-	/** @faults: CPU faults served */
-	u64 faults;
 };
 
 /**
@@ -425,6 +423,8 @@ struct drover_vm {
 	u32 aperture;
 	/** @has_aperture: it can be mapped; never changes back */
 	bool has_aperture;
+	/** @faults: CPU faults served; not under the gate */
+	atomic64_t faults;
 	/** @dummy: what a CPU finds once the VM is lost */
 	struct page *dummy;
 	/** @status: a struct drm_drover_vm_status */
@@ -551,6 +551,7 @@ struct drover_job {
 };
 
 extern struct workqueue_struct *drover_wq;
+extern struct workqueue_struct *drover_fault_wq;
 extern const struct dma_buf_ops drover_dma_buf_ops;
 
 /* drover_drv.c */
@@ -693,6 +694,7 @@ void drover_longrun_restore(struct drover_vm *vm);
 
 /* drover_aperture.c */
 u64 drover_aperture_address(struct vm_area_struct *vma, unsigned long address);
+void drover_aperture_drop(struct drover_vm *vm, u64 va, u64 size);
 void drover_aperture_remove(struct drover_vm *vm, u64 va, u64 size);
 void drover_aperture_remove_object(struct drm_gem_object *gem);
 int drover_mmap(struct file *filp, struct vm_area_struct *vma);

@@ -3,6 +3,7 @@
  * Faults in the aperture: bringing back what was evicted, and filling in entries.
  */
 
+#include <linux/delay.h>
 #include <linux/dma-direct.h>
 #include <linux/file.h>
 #include <linux/huge_mm.h>
@@ -30,6 +31,10 @@
 /* How much a fault fills in, if the BO goes so far: what one page table holds. */
 #define DROVER_FAULT_AROUND	PMD_SIZE
 
+/* How often, and after how long, an exporter is asked again that can't give a mapping. */
+#define DROVER_FAULT_TRIES	20
+#define DROVER_FAULT_DELAY_MS	20
+
 /* What a fault is about, or a debugger's access. */
 struct drover_fault {
 	struct drover_vm *vm;
@@ -37,6 +42,8 @@ struct drover_fault {
 	u64 address;
 	/* what is bound there, with a reference */
 	struct drm_gem_object *gem;
+	/* a job to wait for first, with a reference; or NULL */
+	struct dma_fence *busy;
 	/* to be filled in with the BO's lock held; or NULL */
 	struct vm_fault *vmf;
 	vm_fault_t result;
@@ -88,6 +95,9 @@ static vm_fault_t drover_aperture_fill_huge(struct drm_gpuva *va, struct vm_faul
 	unsigned long start = vmf->address & PMD_MASK, first, pfn, i;
 	u64 address = drover_aperture_address(vmf->vma, start);
 
+	/* Another thread was faster, with small entries. */
+	if (!pmd_none(*vmf->pmd) && !pmd_trans_huge(*vmf->pmd))
+		return VM_FAULT_FALLBACK;
 	if (start < vmf->vma->vm_start || start + PMD_SIZE > vmf->vma->vm_end ||
 	    address < va->va.addr || address + PMD_SIZE > va->va.addr + va->va.range ||
 	    !drover_va_is_writable(va, vmf->vma) || READ_ONCE(to_drover_vm(va->vm)->lost))
@@ -101,7 +111,10 @@ static vm_fault_t drover_aperture_fill_huge(struct drm_gpuva *va, struct vm_faul
 	return drover_vmf_insert_pfn_pmd(vmf, first, true);
 }
 
-/* Where the CPU doesn't keep the dirty bit itself, a clean entry costs a second fault. */
+/*
+ * Where the CPU doesn't keep the dirty bit itself, a clean entry costs a second fault. What
+ * is bound read-only must stay clean: mprotect() makes dirty entries writable.
+ */
 static pgprot_t drover_pgprot_dirty(pgprot_t prot)
 {
 #ifdef _PAGE_DIRTY
@@ -136,6 +149,10 @@ static vm_fault_t drover_aperture_fill_around(struct drm_gpuva *va, struct vm_fa
 	unsigned long end = start + DROVER_FAULT_AROUND;
 	vm_fault_t ret;
 
+	/* Another thread was faster, with a large entry. */
+	if (pmd_trans_huge(*vmf->pmd))
+		return VM_FAULT_NOPAGE;
+
 	start = max(start, vma->vm_start);
 	start = max_t(u64, start, address - min_t(u64, address, here - va->va.addr));
 	end = min(end, vma->vm_end);
@@ -149,37 +166,43 @@ static vm_fault_t drover_aperture_fill_around(struct drm_gpuva *va, struct vm_fa
 	return ret;
 }
 
-static void drover_aperture_count(struct drm_gpuva *va)
+/* A CPU uses it: not the next one to be evicted. */
+static void drover_aperture_touch(struct drm_gpuva *va)
 {
-	struct drover_vm *vm = to_drover_vm(va->vm);
-	struct drover_pair *pair = to_drover_pair(va->vm_bo);
 	struct drm_gem_object *gem = va->gem.obj;
 
-	mutex_lock(&vm->gate);
-	if (!vm->lost)
-		vm->stats.faults++;
-	mutex_unlock(&vm->gate);
-
-	trace_drover_fault(gem, vm->id, va->va.addr);
-	WRITE_ONCE(pair->last_fault, jiffies);
+	to_drover_pair(va->vm_bo)->last_fault = jiffies;
 	if (drover_is_bo(gem))
 		ttm_bo_move_to_lru_tail_unlocked(&gem_to_drover_bo(gem)->ttm);
 }
 
-/* With the BO's reservation lock held and the pair's entries good, or the VM lost. */
+/*
+ * With the BO's reservation lock held and the pair's entries good, or the VM lost.
+ * Zero if the memory is none that a CPU reaches.
+ */
 static vm_fault_t drover_aperture_fill(struct drm_gpuva *va, struct vm_fault *vmf,
 				       unsigned int order)
 {
-	struct drover_pair *pair = to_drover_pair(va->vm_bo);
-	vm_fault_t ret;
+	u64 address = drover_aperture_address(vmf->vma, vmf->address & PAGE_MASK);
+	struct drover_vm *vm = to_drover_vm(va->vm);
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+	unsigned long pfn;
 
 	if (vmf->flags & FAULT_FLAG_WRITE && to_drover_va(va)->readonly)
 		return VM_FAULT_SIGSEGV;
+	if (!drover_va_pfn(va, address, &pfn))
+		return 0;
 
-	pair->in_aperture = true;
-	ret = order ? drover_aperture_fill_huge(va, vmf) : drover_aperture_fill_around(va, vmf);
-	if (ret == VM_FAULT_NOPAGE)
-		drover_aperture_count(va);
+	to_drover_pair(va->vm_bo)->in_aperture = true;
+	if (order)
+		ret = drover_aperture_fill_huge(va, vmf);
+	if (ret == VM_FAULT_FALLBACK)
+		ret = drover_aperture_fill_around(va, vmf);
+	if (ret == VM_FAULT_NOPAGE && !READ_ONCE(vm->lost)) {
+		atomic64_inc(&vm->faults);
+		trace_drover_fault(va->gem.obj, vm->id, address);
+		drover_aperture_touch(va);
+	}
 	return ret;
 }
 
@@ -229,6 +252,18 @@ static int drover_aperture_copy(struct drover_fault *fault, struct drm_gpuva *va
 	return 0;
 }
 
+/*
+ * What an exporter took back, and jobs still use, is waited for without its lock,
+ * which the exporter wants, too.
+ */
+static int drover_aperture_check_busy(struct drover_fault *fault)
+{
+	if (!drover_is_import(fault->gem) || !to_drover_import(fault->gem)->stale)
+		return 0;
+	fault->busy = drover_object_busy(fault->gem);
+	return fault->busy ? -EINPROGRESS : 0;
+}
+
 static int drover_aperture_serve_locked(struct drover_fault *fault, bool evict_hot)
 {
 	struct ttm_operation_ctx ctx = {
@@ -245,10 +280,13 @@ static int drover_aperture_serve_locked(struct drover_fault *fault, bool evict_h
 	if (!va)
 		return -ESTALE;
 	pair = to_drover_pair(va->vm_bo);
-	if (!READ_ONCE(fault->vm->lost) && pair->evicted) {
-		ret = drover_pair_validate(pair, &ctx, !evict_hot);
+	if (!READ_ONCE(fault->vm->lost)) {
+		ret = drover_aperture_check_busy(fault);
+		if (!ret && pair->evicted)
+			ret = drover_pair_validate(pair, &ctx, !evict_hot);
 		if (ret)
 			return ret;
+		drover_aperture_touch(va);
 		/* Memory that only devices reach is nothing for a CPU. */
 		if (!drover_va_pfn(va, fault->address, &pfn))
 			return -EIO;
@@ -286,6 +324,34 @@ static int drover_fault_error(int error)
 	return error == -ENODEV || error == -ENOMEM ? error : -EIO;
 }
 
+/* Whether what came out isn't final. The error changes if a signal ends a wait in here. */
+static bool drover_aperture_try_again(struct drover_fault *fault, int *ret, unsigned int *tries)
+{
+	long left;
+
+	switch (*ret) {
+	case -ESTALE:
+		return true;
+	case -EINPROGRESS:
+		left = dma_fence_wait(fault->busy, true);
+		dma_fence_put(fault->busy);
+		fault->busy = NULL;
+		if (left)
+			*ret = left;
+		return !left;
+	case -EAGAIN:
+	case -EBUSY:
+		/* An exporter that can't just now. */
+		if (++*tries > DROVER_FAULT_TRIES)
+			return false;
+		if (msleep_interruptible(DROVER_FAULT_DELAY_MS))
+			*ret = -ERESTARTSYS;
+		return *ret != -ERESTARTSYS;
+	default:
+		return false;
+	}
+}
+
 /*
  * Makes what is bound at an address reachable. 0 also if that can't be had: the VM
  * is lost then. -EFAULT if nothing is bound; -EINTR or -ERESTARTSYS after a signal.
@@ -293,6 +359,7 @@ static int drover_fault_error(int error)
 static int drover_aperture_serve(struct drover_fault *fault)
 {
 	struct drover_vm *vm = fault->vm;
+	unsigned int tries = 0;
 	int ret;
 
 	do {
@@ -301,7 +368,7 @@ static int drover_aperture_serve(struct drover_fault *fault)
 			return -EFAULT;
 		ret = drover_make_room(drover_aperture_attempt, fault);
 		drm_gem_object_put(fault->gem);
-	} while (ret == -ESTALE);
+	} while (drover_aperture_try_again(fault, &ret, &tries));
 
 	if (!ret || ret == -EINTR || ret == -ERESTARTSYS || fault->buf)
 		return ret;
@@ -357,7 +424,7 @@ static void drover_aperture_serve_kernel(struct drover_vm *vm, u64 address)
 	work->fault.address = address;
 
 	kref_get(&work->kref);
-	queue_work(drover_wq, &work->work);
+	queue_work(drover_fault_wq, &work->work);
 	/* If killed, the fault isn't tried again. */
 	(void)wait_for_completion_killable(&work->done);
 	kref_put(&work->kref, drover_fault_work_free);
@@ -388,60 +455,81 @@ static vm_fault_t drover_aperture_retry(struct vm_fault *vmf)
 	return VM_FAULT_RETRY;
 }
 
-/* Somebody who can't let go of the lock. */
-static vm_fault_t drover_aperture_serve_here(struct vm_fault *vmf)
-{
-	struct drover_fault fault = {
-		.vm = vmf->vma->vm_private_data,
-		.address = drover_aperture_address(vmf->vma, vmf->address & PAGE_MASK),
-		.vmf = vmf,
-		.result = VM_FAULT_SIGBUS,
-	};
-	int ret;
-
-	ret = drover_aperture_serve(&fault);
-	/* Lost in this very call: there is the dummy page to be filled in. */
-	if (!ret && fault.result == VM_FAULT_SIGBUS)
-		drover_aperture_serve(&fault);
-	return fault.result;
-}
-
-static vm_fault_t drover_aperture_slow(struct vm_fault *vmf)
-{
-	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY))
-		return drover_aperture_serve_here(vmf);
-	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
-		return VM_FAULT_RETRY;
-	return drover_aperture_retry(vmf);
-}
-
-/*
- * What needs no waiting. Zero if there is something to wait for; what is bound is
- * left locked otherwise, for as long as entries are filled in.
- */
+/* What needs no waiting. Zero if there is something to wait for. */
 static vm_fault_t drover_aperture_fast(struct vm_fault *vmf, unsigned int order)
 {
 	struct drover_vm *vm = vmf->vma->vm_private_data;
-	struct drm_gem_object *gem;
 	struct drm_gpuva *va;
 	vm_fault_t ret = 0;
 
 	if (!down_read_trylock(&vm->va_lock))
 		return 0;
 	va = drm_gpuva_find_first(&vm->base, drover_aperture_address(vmf->vma, vmf->address), 1);
-	gem = va ? va->gem.obj : NULL;
-	if (gem && !dma_resv_trylock(gem->resv)) {
-		up_read(&vm->va_lock);
-		return 0;
+	if (!va) {
+		ret = VM_FAULT_SIGBUS;
+	} else if (dma_resv_trylock(va->gem.obj->resv)) {
+		if (READ_ONCE(vm->lost) || !to_drover_pair(va->vm_bo)->evicted)
+			ret = drover_aperture_fill(va, vmf, order);
+		/* Once unlocked, only the tree's lock keeps who unbinds it from freeing it. */
+		dma_resv_unlock(va->gem.obj->resv);
 	}
 	up_read(&vm->va_lock);
-	if (!gem)
-		return VM_FAULT_SIGBUS;
-
-	if (READ_ONCE(vm->lost) || !to_drover_pair(va->vm_bo)->evicted)
-		ret = drover_aperture_fill(va, vmf, order);
-	dma_resv_unlock(gem->resv);
 	return ret;
+}
+
+/*
+ * With the lock that came with the fault: for who can't let go of it, and for who
+ * has let go once already. What was brought back is filled in before others
+ * can take it away again, so each fault comes to an end.
+ */
+static vm_fault_t drover_aperture_serve_here(struct vm_fault *vmf)
+{
+	struct drover_fault fault = {
+		.vm = vmf->vma->vm_private_data,
+		.address = drover_aperture_address(vmf->vma, vmf->address & PAGE_MASK),
+		.vmf = vmf,
+	};
+	int ret;
+
+	do {
+		ret = drover_aperture_serve(&fault);
+		/* If lost in this very call, there is the dummy page to be filled in. */
+	} while (!ret && !fault.result);
+	if (fault.result)
+		return fault.result;
+	return ret == -EFAULT ? VM_FAULT_SIGBUS : 0;
+}
+
+/* The kernel's own faults don't end with a signal, unless it kills. */
+static vm_fault_t drover_aperture_serve_kernel_here(struct vm_fault *vmf)
+{
+	struct drover_vm *vm = vmf->vma->vm_private_data;
+	vm_fault_t ret;
+
+	do {
+		drover_aperture_serve_kernel(vm, drover_aperture_address(vmf->vma, vmf->address));
+		ret = drover_aperture_fast(vmf, 0);
+	} while (!ret && !fatal_signal_pending(current));
+	return ret ? ret : VM_FAULT_SIGBUS;
+}
+
+static vm_fault_t drover_aperture_slow(struct vm_fault *vmf)
+{
+	bool may_drop = vmf->flags & FAULT_FLAG_ALLOW_RETRY, user = vmf->flags & FAULT_FLAG_USER;
+	vm_fault_t ret;
+
+	if (may_drop && vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	if (may_drop && !(user && vmf->flags & FAULT_FLAG_TRIED))
+		return drover_aperture_retry(vmf);
+	if (!user)
+		return drover_aperture_serve_kernel_here(vmf);
+
+	ret = drover_aperture_serve_here(vmf);
+	if (ret)
+		return ret;
+	/* A signal, whose handler comes first. */
+	return may_drop ? drover_aperture_retry(vmf) : VM_FAULT_SIGBUS;
 }
 
 /**
@@ -479,24 +567,18 @@ vm_fault_t drover_aperture_huge_fault(struct vm_fault *vmf, unsigned int order)
  * drover_aperture_pfn_mkwrite - a write to what is there read-only
  * @vmf: the fault
  *
- * It is bound so, or the process has made its mapping writable since.
+ * It is bound so, or the process has made its mapping writable since. Which of them
+ * is for the next fault to find out, under the BO's lock.
  *
- * Return: 0, or VM_FAULT_SIGBUS or _SIGSEGV as drover_aperture_fault().
+ * Return: VM_FAULT_NOPAGE.
  */
 vm_fault_t drover_aperture_pfn_mkwrite(struct vm_fault *vmf)
 {
 	struct drover_vm *vm = vmf->vma->vm_private_data;
-	struct drm_gpuva *va;
-	vm_fault_t ret;
 
-	down_read(&vm->va_lock);
-	va = drm_gpuva_find_first(&vm->base, drover_aperture_address(vmf->vma, vmf->address), 1);
-	if (!va)
-		ret = VM_FAULT_SIGBUS;
-	else
-		ret = to_drover_va(va)->readonly ? VM_FAULT_SIGSEGV : 0;
-	up_read(&vm->va_lock);
-	return ret;
+	drover_aperture_drop(vm, drover_aperture_address(vmf->vma, vmf->address & PAGE_MASK),
+			     PAGE_SIZE);
+	return VM_FAULT_NOPAGE;
 }
 
 /**
@@ -515,6 +597,7 @@ int drover_aperture_access(struct vm_area_struct *vma, unsigned long address, vo
 	struct drover_fault fault = { .vm = vma->vm_private_data, .write = write };
 	int done = 0, ret;
 
+	len = min_t(unsigned long, len, vma->vm_end - address);
 	while (done < len) {
 		fault.address = drover_aperture_address(vma, address + done);
 		fault.buf = buf + done;

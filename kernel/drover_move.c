@@ -246,6 +246,16 @@ static int drover_bo_wait_idle(struct ttm_buffer_object *bo, struct ttm_operatio
 	return ttm_bo_wait_ctx(bo, ctx);
 }
 
+/*
+ * Private, out of reach, and back: nobody has used it since, and the fences are
+ * those of the whole VM's jobs, which needn't stop for it.
+ */
+static bool drover_bo_is_unused(struct drover_bo *bo, u32 placement)
+{
+	return bo->vm && placement == DRM_DROVER_PLACEMENT_EVICTED &&
+	       !drover_object_is_present(&bo->ttm.base);
+}
+
 static int drover_bo_move_contents(struct drover_device *drover,
 				   struct ttm_buffer_object *bo,
 				   struct ttm_operation_ctx *ctx,
@@ -318,7 +328,7 @@ static int drover_bo_move(struct ttm_buffer_object *ttm, bool evict,
 
 	if (!fresh) {
 		drover_object_invalidate(&ttm->base, false);
-		ret = drover_bo_wait_idle(ttm, ctx);
+		ret = drover_bo_is_unused(bo, from) ? 0 : drover_bo_wait_idle(ttm, ctx);
 		if (ret)
 			return ret;
 		drover_object_unmap(&ttm->base);

@@ -334,17 +334,18 @@ static int drover_import_map(struct drover_import *import)
  */
 int drover_import_validate(struct drover_import *import)
 {
-	int ret;
+	int idx, ret;
 
 	dma_resv_assert_held(import->gem.resv);
 
-	if (!import->attach)
+	/* A CPU's fault may come at any time; after unplug nothing is mapped any more. */
+	if (!drm_dev_enter(import->gem.dev, &idx))
 		return -ENODEV;
-
-	ret = drover_import_unmap_stale(import, true);
-	if (ret)
-		return ret;
-	return import->sgt ? 0 : drover_import_map(import);
+	ret = import->attach ? drover_import_unmap_stale(import, true) : -ENODEV;
+	if (!ret && !import->sgt)
+		ret = drover_import_map(import);
+	drm_dev_exit(idx);
+	return ret;
 }
 
 const struct rhashtable_params drover_import_params = {

@@ -405,7 +405,7 @@ static void drover_vm_count(struct drover_vm *vm, struct drm_drover_vm_info *inf
 	info->check_found = vm->stats.check_found;
 	info->check_expected = vm->stats.check_expected;
 	info->fault_address = vm->stats.fault_address;
-	info->faults = vm->stats.faults;
+	info->faults = atomic64_read(&vm->faults);
 	mutex_unlock(&vm->gate);
 }
 

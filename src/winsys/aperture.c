@@ -47,6 +47,7 @@ int drover_vm_map_aperture(struct drover_vm *vm, uint64_t size, void **base)
 	ret = vm_mmap_info(vm, DRM_DROVER_VM_MMAP_APERTURE, &args);
 	if (ret)
 		return ret;
+	vm->aperture_size = args.size;
 	if (!size)
 		size = args.size;
 	if (size > args.size || size % 4096)
@@ -68,16 +69,7 @@ int drover_vm_map_aperture(struct drover_vm *vm, uint64_t size, void **base)
 
 int drover_vm_unmap_aperture(struct drover_vm *vm, void *base, uint64_t size)
 {
-	struct drm_drover_vm_mmap args;
-	int ret;
-
-	if (!size) {
-		ret = vm_mmap_info(vm, DRM_DROVER_VM_MMAP_APERTURE, &args);
-		if (ret)
-			return ret;
-		size = args.size;
-	}
-	return munmap(base, size) ? -errno : 0;
+	return munmap(base, size ? size : vm->aperture_size) ? -errno : 0;
 }
 
 int drover_vm_map_status(struct drover_vm *vm, const volatile struct drm_drover_vm_status **status)

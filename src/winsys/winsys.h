@@ -33,6 +33,8 @@ struct drover_device {
 struct drover_vm {
 	struct drover_device *dev;
 	uint32_t id;
+	/* of the whole aperture, once it was mapped; the same for all VMs of a device */
+	_Atomic uint64_t aperture_size;
 };
 
 struct drover_sync {

@@ -8,6 +8,7 @@
 #include "common.h"
 
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <linux/memfd.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -15,6 +16,8 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -46,6 +49,19 @@ static struct window window_open(unsigned int index)
 static uint32_t *window_words(const struct window *window, uint64_t va)
 {
 	return (uint32_t *)(window->base + va);
+}
+
+static uint64_t aperture_offset(const struct gpu *gpu, uint32_t target)
+{
+	struct drm_drover_vm_mmap args = {.vm_id = drover_vm_id(gpu->vm), .target = target};
+
+	check_sys(drmIoctl(drover_device_fd(gpu->dev), DRM_IOCTL_DROVER_VM_MMAP, &args));
+	return args.offset;
+}
+
+static void *try_mmap(const struct gpu *gpu, uint64_t size, int prot, int flags, uint64_t offset)
+{
+	return mmap(NULL, size, prot, flags, drover_device_fd(gpu->dev), (off_t)offset);
 }
 
 static void set_poison(struct drover_device *dev, bool on)
@@ -178,6 +194,70 @@ static void readonly_is_a_segmentation_fault(void)
 	check_eq(access_signal(words, true), 0);
 	check_ok(drover_vm_bind(window.gpu.vm, va, bo, 0, SIZE, DRM_DROVER_BIND_READONLY));
 	check_eq(access_signal(words, true), SIGSEGV);
+}
+
+/* A process that may only read so far, and then may write; the binding still says no. */
+static void readonly_stays_so_after_mprotect(void)
+{
+	struct window window = window_open(0);
+	struct drover_bo *bo = bo_new(&window.gpu, SIZE, VRAM);
+	uint64_t va = 16 * MIB;
+	uint32_t *words = window_words(&window, va);
+
+	check_sys(mprotect(words, SIZE, PROT_READ));
+	check_ok(drover_vm_bind(window.gpu.vm, va, bo, 0, SIZE, DRM_DROVER_BIND_READONLY));
+	check_words(words, SIZE, 0, 0);
+	check_sys(mprotect(words, SIZE, PROT_READ | PROT_WRITE));
+	check_eq(access_signal(words, true), SIGSEGV);
+	check_words(bo_map(bo), SIZE, 0, 0);
+}
+
+/*
+ * Where addresses and memory are both multiples of 2 MiB and the processor has entries
+ * that large, they are used: nothing else may change.
+ */
+static void large_entries(void)
+{
+	struct window window = window_open(0), other = window_open(1);
+	const uint64_t va = 64 * MIB, size = 8 * MIB;
+	struct drover_bo *bo = bo_new(&window.gpu, size, VRAM), *import;
+	uint32_t *words = window_words(&window, va), *imported = window_words(&other, va);
+	uint64_t i;
+
+	set_poison(window.gpu.dev, true);
+	check_ok(drover_vm_bind(window.gpu.vm, va, bo, 0, size, 0));
+	import = bo_import(&other.gpu, bo_export(bo));
+	check_ok(drover_vm_bind(other.gpu.vm, va, import, 0, size, 0));
+	fill_words(words, size, 1, 1);
+	check_words(imported, size, 1, 1);
+	check(vm_info(&window.gpu).faults <= size / (2 * MIB), "%llu faults for 8 MiB",
+	      (unsigned long long)vm_info(&window.gpu).faults);
+
+	/* parts of it: read-only, unbound, unmapped, bound to something else */
+	check_ok(drover_vm_bind(window.gpu.vm, va, bo, 0, 2 * MIB, DRM_DROVER_BIND_READONLY));
+	check_eq(access_signal(words, false), 0);
+	check_eq(access_signal(words, true), SIGSEGV);
+	check_ok(drover_vm_unbind(window.gpu.vm, va + 2 * MIB + PAGE, PAGE));
+	check_eq(access_signal(words + (2 * MIB + PAGE) / 4, false), SIGBUS);
+	check_words(words + 2 * MIB / 4, PAGE, 1 + 2 * MIB / 4, 1);
+	check_words(words + (2 * MIB + 2 * PAGE) / 4, MIB, 1 + (2 * MIB + 2 * PAGE) / 4, 1);
+	check_sys(munmap(words + 5 * MIB / 4, MIB));
+	check_eq(access_signal(words + 5 * MIB / 4, false), SIGSEGV);
+	check_words(words + 4 * MIB / 4, MIB, 1 + 4 * MIB / 4, 1);
+	check_ok(drover_vm_bind(window.gpu.vm, va + 6 * MIB, bo, PAGE, 2 * MIB - PAGE, 0));
+	check_words(words + 6 * MIB / 4, 2 * MIB - PAGE, 1 + PAGE / 4, 1);
+
+	for (i = 0; i < 3; i++) {
+		evict(bo);
+		check_words(imported, size, 1, 1);
+		check_words(words + 6 * MIB / 4, 2 * MIB - PAGE, 1 + PAGE / 4, 1);
+	}
+	check(gpu_fill(&window.gpu, 512 * MIB, PAGE, 1, 1), "a job that writes nowhere passed");
+	evict(bo);
+	check_words(words + 6 * MIB / 4, MIB, 0, 0);
+	fill_words(words + 6 * MIB / 4, MIB, 9, 9);
+	check_words(imported, size, 1, 1);
+	set_poison(window.gpu.dev, false);
 }
 
 /* ---- Eviction ---- */
@@ -391,6 +471,127 @@ static void engine_and_cpu_take_turns(void)
 	}
 }
 
+/*
+ * Two processes, each with a set that must be in VRAM, and that doesn't fit beside the
+ * other one: they take turns, and both get on.
+ */
+static void work_on_a_set(int progress)
+{
+	struct window window = window_open(0);
+	struct client_bo bo = gpu_bo(&window.gpu, 12 * SIZE, VRAM);
+	uint32_t *words = window_words(&window, bo.va);
+	int64_t end = now_ns() + 3 * SECOND_NS;
+	uint32_t rounds;
+
+	for (rounds = 0; now_ns() < end; rounds++) {
+		fill_words(words, SIZE, rounds, 1);
+		check_words(words, SIZE, rounds, 1);
+	}
+	check_eq(vm_info(&window.gpu).lost_reason, 0);
+	check_eq(write(progress, &rounds, sizeof(rounds)), sizeof(rounds));
+	test_exit();
+}
+
+static void sets_that_do_not_fit_together(void)
+{
+	pid_t child[2];
+	int pipes[2], i;
+	uint32_t rounds;
+
+	check_sys(pipe(pipes));
+	for (i = 0; i < 2; i++) {
+		child[i] = test_fork();
+		if (!child[i])
+			work_on_a_set(pipes[1]);
+	}
+	for (i = 0; i < 2; i++) {
+		check_eq(read(pipes[0], &rounds, sizeof(rounds)), sizeof(rounds));
+		check(rounds >= 5, "one of two got on by %u rounds only", rounds);
+	}
+	for (i = 0; i < 2; i++)
+		test_join(child[i]);
+}
+
+/* The mapping of another process, by the same file. */
+static void another_process_has_it_mapped(void)
+{
+	struct window window = window_open(0);
+	struct client_bo bo = gpu_bo(&window.gpu, SIZE, VRAM | GTT);
+	uint64_t offset = aperture_offset(&window.gpu, DRM_DROVER_VM_MMAP_APERTURE);
+	int fds[2];
+	pid_t child;
+	char byte;
+
+	check_sys(socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+	set_poison(window.gpu.dev, true);
+	fill_words(window_words(&window, bo.va), SIZE, 1, 3);
+	child = test_fork();
+	if (!child) {
+		uint32_t *words = try_mmap(&window.gpu, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+					   offset + bo.va);
+
+		check(words != MAP_FAILED, "mmap: %s", strerror(errno));
+		check_words(words, SIZE, 1, 3);
+		check_eq(write(fds[1], "", 1), 1);
+		check_eq(read(fds[1], &byte, 1), 1);
+		check_words(words, SIZE, 2, 5);
+		test_exit();
+	}
+	check_eq(read(fds[0], &byte, 1), 1);
+	evict(bo.bo);
+	fill_words(window_words(&window, bo.va), SIZE, 2, 5);
+	evict(bo.bo);
+	check_eq(write(fds[0], "", 1), 1);
+	test_join(child);
+	set_poison(window.gpu.dev, false);
+}
+
+/* An engine without an end, preempted whenever a CPU's fault needs the room. */
+static void long_running_vm(void)
+{
+	struct drm_drover_vm_create create = {.flags = DRM_DROVER_VM_CREATE_LONG_RUNNING};
+	struct gpu gpu = gpu_open(0);
+	struct window window = window_open(0);
+	struct drm_drover_command commands[2] = {
+		{.opcode = DRM_DROVER_OP_FILL,
+		 .dst = 64 * MIB,
+		 .size = PAGE,
+		 .value = 5,
+		 .step = 1},
+		{.opcode = DRM_DROVER_OP_LOOP},
+	};
+	struct drm_drover_submit submit = {.commands = (uintptr_t)commands, .num_commands = 2};
+	struct client_bo own = gpu_bo(&window.gpu, 12 * SIZE, VRAM);
+	struct drm_drover_vm_info info = {0};
+	struct drm_drover_bind bind = {.va = 64 * MIB, .size = 12 * SIZE};
+	struct drm_drover_vm_bind binds = {.num_binds = 1, .binds = (uintptr_t)&bind};
+	struct drm_drover_vm_mmap args = {0};
+	int fd = drover_device_fd(gpu.dev);
+	unsigned int round;
+	uint32_t *words;
+
+	check_sys(drmIoctl(fd, DRM_IOCTL_DROVER_VM_CREATE, &create));
+	bind.handle = drover_bo_handle(bo_new(&gpu, 12 * SIZE, VRAM));
+	submit.vm_id = binds.vm_id = info.vm_id = args.vm_id = create.vm_id;
+	check_sys(drmIoctl(fd, DRM_IOCTL_DROVER_VM_BIND, &binds));
+	check_sys(drmIoctl(fd, DRM_IOCTL_DROVER_VM_MMAP, &args));
+	words = try_mmap(&gpu, 12 * SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 args.offset + 64 * MIB);
+	check(words != MAP_FAILED, "mmap: %s", strerror(errno));
+	check_sys(drmIoctl(fd, DRM_IOCTL_DROVER_SUBMIT, &submit));
+
+	for (round = 0; round < 5; round++) {
+		fill_words(words + PAGE / 4, SIZE, round, 3);
+		fill_words(window_words(&window, own.va), SIZE, round, 1);
+		check_words(words + PAGE / 4, SIZE, round, 3);
+		check_words(window_words(&window, own.va), SIZE, round, 1);
+	}
+	check(eventually(words[1] == 6), "the engine doesn't run any more");
+	check_sys(drmIoctl(fd, DRM_IOCTL_DROVER_VM_INFO, &info));
+	check_eq(info.lost_reason, 0);
+	check(info.preemptions, "nothing was preempted");
+}
+
 /* ---- The kernel's own accesses ---- */
 
 static void system_calls_reach_evicted_memory(void)
@@ -416,6 +617,23 @@ static void system_calls_reach_evicted_memory(void)
 	check_eq(pwrite(file, window.base, PAGE, 0), (uint64_t)-1);
 	check_eq(errno, EFAULT);
 	free(copy);
+}
+
+/* A futex of this process alone: the kernel can't let go of its locks when it faults there. */
+static void private_futexes_reach_evicted_memory(void)
+{
+	struct window window = window_open(0);
+	struct client_bo bo = gpu_bo(&window.gpu, SIZE, VRAM | GTT);
+	uint32_t *words = window_words(&window, bo.va), own = 0;
+	unsigned int round;
+
+	for (round = 0; round < 5; round++) {
+		words[7] = round;
+		evict(bo.bo);
+		check_sys(syscall(SYS_futex, &own, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 1, 1,
+				  &words[7], FUTEX_OP(FUTEX_OP_ADD, 10, FUTEX_OP_CMP_EQ, 1)));
+		check_eq(words[7], round + 10);
+	}
 }
 
 static void pages_are_nobody_elses(void)
@@ -464,23 +682,13 @@ static void debuggers_read_and_write(void)
 	check_eq(pwrite(mem, read, 4, at + PAGE), 4);
 	check_eq(words[PAGE / 4], 0x12345678);
 	check_eq(pread(mem, read, 4, (off_t)(uintptr_t)window.base), (uint64_t)-1);
+	/* what is no longer mapped isn't read, though it is bound */
+	check_sys(munmap(words + 5 * PAGE / 4, PAGE));
+	check_eq(pread(mem, read, 2 * PAGE, at + 4 * PAGE), PAGE);
 	close(mem);
 }
 
 /* ---- Who may map what ---- */
-
-static uint64_t aperture_offset(const struct gpu *gpu, uint32_t target)
-{
-	struct drm_drover_vm_mmap args = {.vm_id = drover_vm_id(gpu->vm), .target = target};
-
-	check_sys(drmIoctl(drover_device_fd(gpu->dev), DRM_IOCTL_DROVER_VM_MMAP, &args));
-	return args.offset;
-}
-
-static void *try_mmap(const struct gpu *gpu, uint64_t size, int prot, int flags, uint64_t offset)
-{
-	return mmap(NULL, size, prot, flags, drover_device_fd(gpu->dev), (off_t)offset);
-}
 
 #define check_mmap_fails(error, ...)                                  \
 	do {                                                          \
@@ -833,6 +1041,8 @@ static void signals_in_a_fault(void)
 	struct drover_bo *bos[14];
 	uint64_t va[14];
 	size_t i, round;
+	uint32_t *copy;
+	int pipes[2];
 
 	test_thread(keep_busy, NULL);
 	sigaction(SIGALRM, &action, NULL);
@@ -840,9 +1050,19 @@ static void signals_in_a_fault(void)
 		bos[i] = bo_new_private(&window.gpu, SIZE, VRAM);
 		va[i] = gpu_bind(&window.gpu, bos[i]);
 	}
+	copy = malloc(SIZE);
+	fill_words(copy, SIZE, 1, 1);
+	check_sys(pipe2(pipes, O_CLOEXEC));
 	check_sys(timer_create(CLOCK_MONOTONIC, &event, &timer));
 	check_sys(timer_settime(timer, 0, &interval, NULL));
 	for (round = 0; round < 4; round++) {
+		/* the kernel's own faults, which no handler may end */
+		for (i = 0; i < ARRAY_SIZE(bos); i++) {
+			evict(bos[i]);
+			check_eq(write(pipes[1], copy, PAGE), PAGE);
+			check_eq(read(pipes[0], window_words(&window, va[i]), PAGE), PAGE);
+			check_words(window_words(&window, va[i]), PAGE, 1, 1);
+		}
 		for (i = 0; i < ARRAY_SIZE(bos); i++)
 			fill_words(window_words(&window, va[i]), SIZE, round + i, 1);
 		for (i = 0; i < ARRAY_SIZE(bos); i++)
@@ -913,6 +1133,8 @@ static const struct test tests[] = {
 	TEST(parts_of_bos),
 	TEST(nothing_bound_is_a_bus_error),
 	TEST(readonly_is_a_segmentation_fault),
+	TEST(readonly_stays_so_after_mprotect),
+	TEST(large_entries),
 	TEST(evicted_and_faulted_back),
 	TEST(private_bos_are_evicted_and_faulted_back),
 	TEST(larger_than_the_memory),
@@ -920,6 +1142,10 @@ static const struct test tests[] = {
 	TEST(foreign_import),
 	TEST(evictions_while_threads_work),
 	TEST(engine_and_cpu_take_turns),
+	TEST(sets_that_do_not_fit_together),
+	TEST(another_process_has_it_mapped),
+	TEST(long_running_vm),
+	TEST(private_futexes_reach_evicted_memory),
 	TEST(system_calls_reach_evicted_memory),
 	TEST(pages_are_nobody_elses),
 	TEST(debuggers_read_and_write),
