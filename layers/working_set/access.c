@@ -65,15 +65,3 @@ uint32_t access_classify(bool writable, VkAccessFlags2 mask, VkAccessFlags3KHR m
 
 	return writable && !reads_only ? DROVER_ACCESS_WRITE : DROVER_ACCESS_READ;
 }
-
-static bool is_outside(uint32_t family)
-{
-	return family == VK_QUEUE_FAMILY_FOREIGN_EXT || family == VK_QUEUE_FAMILY_EXTERNAL;
-}
-
-enum access_transfer access_transfer_of(uint32_t source_family, uint32_t destination_family)
-{
-	if (is_outside(source_family) == is_outside(destination_family))
-		return ACCESS_TRANSFER_NONE;
-	return is_outside(source_family) ? ACCESS_TRANSFER_ACQUIRE : ACCESS_TRANSFER_RELEASE;
-}

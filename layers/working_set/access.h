@@ -38,6 +38,18 @@ enum access_transfer {
 	ACCESS_TRANSFER_RELEASE,
 };
 
-enum access_transfer access_transfer_of(uint32_t source_family, uint32_t destination_family);
+static inline bool access_is_outside(uint32_t family)
+{
+	return family == VK_QUEUE_FAMILY_FOREIGN_EXT || family == VK_QUEUE_FAMILY_EXTERNAL;
+}
+
+/* Inline: nearly all barriers are none, and have to cost nothing. */
+static inline enum access_transfer access_transfer_of(uint32_t source_family,
+						      uint32_t destination_family)
+{
+	if (access_is_outside(source_family) == access_is_outside(destination_family))
+		return ACCESS_TRANSFER_NONE;
+	return access_is_outside(source_family) ? ACCESS_TRANSFER_ACQUIRE : ACCESS_TRANSFER_RELEASE;
+}
 
 #endif

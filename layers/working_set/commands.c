@@ -20,7 +20,7 @@ struct command_pool;
 struct command_buffer {
 	VkCommandBuffer handle;
 	struct recorded recorded;
-	/* Whether it counts in commands_device.num_recorded. */
+	/* Whether it counts in track_device.attention. */
 	bool counted;
 	struct command_pool *pool;
 	struct command_buffer *next;
@@ -37,14 +37,7 @@ struct commands_device {
 	struct table pools;
 	/* VkCommandBuffer -> struct command_buffer */
 	struct table buffers;
-	/* Command buffers with something recorded. */
-	atomic_uint num_recorded;
 };
-
-bool commands_any(const struct layer_device *device)
-{
-	return atomic_load_explicit(&device->commands->num_recorded, memory_order_relaxed);
-}
 
 const struct recorded *commands_recorded(const struct layer_device *device,
 					 VkCommandBuffer command_buffer)
@@ -57,7 +50,7 @@ const struct recorded *commands_recorded(const struct layer_device *device,
 
 /* ---- Records ---- */
 
-static void record_clear(struct commands_device *commands, struct command_buffer *buffer)
+static void record_clear(struct layer_device *device, struct command_buffer *buffer)
 {
 	struct recorded *recorded = &buffer->recorded;
 
@@ -68,14 +61,14 @@ static void record_clear(struct commands_device *commands, struct command_buffer
 	recorded->everything = false;
 	recorded->waits_for_host = false;
 	buffer->counted = false;
-	atomic_fetch_sub(&commands->num_recorded, 1);
+	atomic_fetch_sub(&device->track->attention, 1);
 }
 
 static struct recorded *record_begin(struct layer_device *device, struct command_buffer *buffer)
 {
 	if (!buffer->counted) {
 		buffer->counted = true;
-		atomic_fetch_add(&device->commands->num_recorded, 1);
+		atomic_fetch_add(&device->track->attention, 1);
 	}
 	return &buffer->recorded;
 }
@@ -147,13 +140,14 @@ static bool buffer_add(struct commands_device *commands, struct command_pool *po
 	return true;
 }
 
-static void buffer_remove(struct commands_device *commands, VkCommandBuffer handle)
+static void buffer_remove(struct layer_device *device, VkCommandBuffer handle)
 {
+	struct commands_device *commands = device->commands;
 	struct command_buffer *buffer = table_remove(&commands->buffers, table_key(handle));
 
 	if (!buffer)
 		return;
-	record_clear(commands, buffer);
+	record_clear(device, buffer);
 	if (buffer->next)
 		buffer->next->previous = buffer->previous;
 	if (buffer->previous)
@@ -200,7 +194,7 @@ static VKAPI_ATTR void VKAPI_CALL destroy_command_pool(VkDevice handle, VkComman
 	if (pool_handle)
 		pool = table_remove(&device->commands->pools, table_key(pool_handle));
 	while (pool && pool->buffers)
-		buffer_remove(device->commands, pool->buffers->handle);
+		buffer_remove(device, pool->buffers->handle);
 	free(pool);
 	device->below[LAYER_MODULE_COMMANDS].DestroyCommandPool(handle, pool_handle, allocator);
 }
@@ -213,7 +207,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL reset_command_pool(VkDevice handle, VkComm
 	struct command_buffer *buffer;
 
 	for (buffer = pool ? pool->buffers : NULL; buffer; buffer = buffer->next)
-		record_clear(device->commands, buffer);
+		record_clear(device, buffer);
 	return device->below[LAYER_MODULE_COMMANDS].ResetCommandPool(handle, pool_handle, flags);
 }
 
@@ -237,7 +231,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL allocate_command_buffers(
 
 remove_buffers:
 	while (i--)
-		buffer_remove(commands, buffers[i]);
+		buffer_remove(device, buffers[i]);
 	device->below[LAYER_MODULE_COMMANDS].FreeCommandBuffers(handle, info->commandPool,
 								info->commandBufferCount, buffers);
 	for (i = 0; i < info->commandBufferCount; i++)
@@ -254,7 +248,7 @@ static VKAPI_ATTR void VKAPI_CALL free_command_buffers(VkDevice handle, VkComman
 
 	for (i = 0; i < count; i++) {
 		if (buffers[i])
-			buffer_remove(device->commands, buffers[i]);
+			buffer_remove(device, buffers[i]);
 	}
 	device->below[LAYER_MODULE_COMMANDS].FreeCommandBuffers(handle, pool, count, buffers);
 }
@@ -266,7 +260,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL begin_command_buffer(VkCommandBuffer handl
 	struct command_buffer *buffer = buffer_find(device, handle);
 
 	if (buffer)
-		record_clear(device->commands, buffer);
+		record_clear(device, buffer);
 	return device->below[LAYER_MODULE_COMMANDS].BeginCommandBuffer(handle, info);
 }
 
@@ -277,7 +271,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL reset_command_buffer(VkCommandBuffer handl
 	struct command_buffer *buffer = buffer_find(device, handle);
 
 	if (buffer)
-		record_clear(device->commands, buffer);
+		record_clear(device, buffer);
 	return device->below[LAYER_MODULE_COMMANDS].ResetCommandBuffer(handle, flags);
 }
 
@@ -285,7 +279,8 @@ static VKAPI_ATTR void VKAPI_CALL execute_commands(VkCommandBuffer handle, uint3
 						   const VkCommandBuffer *executed)
 {
 	struct layer_device *device = layer_device_of(handle);
-	struct command_buffer *buffer = commands_any(device) ? buffer_find(device, handle) : NULL;
+	struct command_buffer *buffer =
+		track_attention(device) ? buffer_find(device, handle) : NULL;
 	const struct recorded *recorded;
 	uint32_t i;
 
@@ -300,10 +295,12 @@ static VKAPI_ATTR void VKAPI_CALL execute_commands(VkCommandBuffer handle, uint3
 /* ---- Barriers ---- */
 
 /* The resource has been transferred; @mask is the accesses on the device's side. */
-static void resource_transferred(struct layer_device *device, VkCommandBuffer handle,
-				 const struct tracked_resource *resource,
-				 enum access_transfer transfer, VkAccessFlags2 mask,
-				 VkAccessFlags3KHR mask3)
+static void __attribute__((noinline)) resource_transferred(struct layer_device *device,
+							   VkCommandBuffer handle,
+							   const struct tracked_resource *resource,
+							   enum access_transfer transfer,
+							   VkAccessFlags2 mask,
+							   VkAccessFlags3KHR mask3)
 {
 	struct command_buffer *buffer = buffer_find(device, handle);
 	uint32_t access, i;
@@ -540,7 +537,7 @@ static void device_destroy(struct layer_device *device)
 
 	if (!commands)
 		return;
-	table_for_each(&commands->buffers, forget_buffer, commands);
+	table_for_each(&commands->buffers, forget_buffer, device);
 	table_for_each(&commands->pools, forget_pool, NULL);
 	table_fini(&commands->buffers);
 	table_fini(&commands->pools);

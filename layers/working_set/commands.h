@@ -36,9 +36,6 @@ struct recorded {
 	bool waits_for_host;
 };
 
-/* Whether any command buffer has something recorded; costs a load. */
-bool commands_any(const struct layer_device *device);
-
 /* Return: what a command buffer has recorded; NULL: nothing. */
 const struct recorded *commands_recorded(const struct layer_device *device,
 					 VkCommandBuffer command_buffer);

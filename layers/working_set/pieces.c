@@ -119,8 +119,6 @@ static void own_batch_drop(struct call *call, struct own_batch *own)
 
 void pieces_account(struct call *call, uint32_t first, uint32_t end)
 {
-	if (!timelines_any(call->device))
-		return;
 	for (uint32_t i = first; i < end; i++)
 		call->format->account(call->device, &call->queue->timelines, pieces_batch(call, i));
 }

@@ -23,8 +23,6 @@ static bool needs_pieces(const struct call *call)
 
 	if (device->instance->settings.implicit_sync == LAYER_IMPLICIT_SYNC_EVERY_SUBMIT)
 		return true;
-	if (!commands_any(device))
-		return false;
 	for (i = 0; i < call->count; i++) {
 		batch = pieces_batch(call, i);
 		for (j = 0; j < call->format->num_command_buffers(batch); j++) {
@@ -35,9 +33,9 @@ static bool needs_pieces(const struct call *call)
 	return false;
 }
 
-static VkResult submit(struct layer_device *device, VkQueue handle,
-		       const struct batch_format *format, uint32_t count, const void *batches,
-		       VkFence fence)
+static VkResult __attribute__((noinline)) submit(struct layer_device *device, VkQueue handle,
+						 const struct batch_format *format, uint32_t count,
+						 const void *batches, VkFence fence)
 {
 	struct call call = {
 		.device = device,
@@ -51,9 +49,6 @@ static VkResult submit(struct layer_device *device, VkQueue handle,
 	struct layer_queue *queue;
 	VkResult result;
 
-	if (!commands_any(device) && !timelines_any(device) &&
-	    device->instance->settings.implicit_sync != LAYER_IMPLICIT_SYNC_EVERY_SUBMIT)
-		return format->submit(device, handle, count, batches, fence);
 	queue = layer_queue_of(handle);
 	if (!queue)
 		return format->submit(device, handle, count, batches, fence);
@@ -70,19 +65,34 @@ static VkResult submit(struct layer_device *device, VkQueue handle,
 static VKAPI_ATTR VkResult VKAPI_CALL queue_submit(VkQueue handle, uint32_t count,
 						   const VkSubmitInfo *submits, VkFence fence)
 {
-	return submit(layer_device_of(handle), handle, &batch_format_1, count, submits, fence);
+	struct layer_device *device = layer_device_of(handle);
+
+	if (!track_attention(device))
+		return device->below[LAYER_MODULE_SUBMIT].QueueSubmit(handle, count, submits,
+								      fence);
+	return submit(device, handle, &batch_format_1, count, submits, fence);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL queue_submit2(VkQueue handle, uint32_t count,
 						    const VkSubmitInfo2 *submits, VkFence fence)
 {
-	return submit(layer_device_of(handle), handle, &batch_format_2, count, submits, fence);
+	struct layer_device *device = layer_device_of(handle);
+
+	if (!track_attention(device))
+		return device->below[LAYER_MODULE_SUBMIT].QueueSubmit2(handle, count, submits,
+								       fence);
+	return submit(device, handle, &batch_format_2, count, submits, fence);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL queue_submit2_khr(VkQueue handle, uint32_t count,
 							const VkSubmitInfo2 *submits, VkFence fence)
 {
-	return submit(layer_device_of(handle), handle, &batch_format_2_khr, count, submits, fence);
+	struct layer_device *device = layer_device_of(handle);
+
+	if (!track_attention(device))
+		return device->below[LAYER_MODULE_SUBMIT].QueueSubmit2KHR(handle, count, submits,
+									  fence);
+	return submit(device, handle, &batch_format_2_khr, count, submits, fence);
 }
 
 /*
@@ -93,7 +103,12 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_bind_sparse(VkQueue handle, uint32_t
 							const VkBindSparseInfo *infos,
 							VkFence fence)
 {
-	return submit(layer_device_of(handle), handle, &batch_format_sparse, count, infos, fence);
+	struct layer_device *device = layer_device_of(handle);
+
+	if (!track_attention(device))
+		return device->below[LAYER_MODULE_SUBMIT].QueueBindSparse(handle, count, infos,
+									  fence);
+	return submit(device, handle, &batch_format_sparse, count, infos, fence);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL queue_wait_idle(VkQueue handle)

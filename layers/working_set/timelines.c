@@ -47,7 +47,6 @@ struct semaphores_device {
 	pthread_mutex_t lock;
 	/* VkSemaphore -> struct timeline */
 	struct table timelines;
-	atomic_uint num_timelines;
 };
 
 /* Return: an array with room for one more, or NULL: no memory, @array is as before. */
@@ -62,11 +61,6 @@ static void *grow(void *array, uint32_t count, uint32_t *capacity, size_t size)
 	if (larger)
 		*capacity = wanted;
 	return larger;
-}
-
-bool timelines_any(const struct layer_device *device)
-{
-	return atomic_load_explicit(&device->semaphores->num_timelines, memory_order_relaxed);
 }
 
 static struct timeline *timeline_find(const struct layer_device *device, VkSemaphore semaphore)
@@ -286,7 +280,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_semaphore(VkDevice handle,
 		result = VK_ERROR_OUT_OF_HOST_MEMORY;
 		goto free_timeline;
 	}
-	atomic_fetch_add(&device->semaphores->num_timelines, 1);
+	atomic_fetch_add(&device->track->attention, 1);
 	return VK_SUCCESS;
 
 free_timeline:
@@ -311,7 +305,7 @@ static VKAPI_ATTR void VKAPI_CALL destroy_semaphore(VkDevice handle, VkSemaphore
 		pthread_mutex_unlock(&semaphores->lock);
 	}
 	if (timeline) {
-		atomic_fetch_sub(&semaphores->num_timelines, 1);
+		atomic_fetch_sub(&device->track->attention, 1);
 		free(timeline->signals);
 		free(timeline);
 	}

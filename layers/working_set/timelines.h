@@ -38,9 +38,6 @@ struct timeline_queue {
 	bool visited;
 };
 
-/* Whether the device has any timeline semaphore; costs a load. */
-bool timelines_any(const struct layer_device *device);
-
 /* timelines_batch() - what follows is of the next batch of @queue */
 void timelines_batch(struct layer_device *device, struct timeline_queue *queue);
 

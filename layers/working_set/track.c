@@ -31,19 +31,6 @@ struct tracked_memory {
 	struct tracked_memory *previous;
 };
 
-struct track_device {
-	pthread_mutex_t lock;
-	/* Those with a dma-buf. */
-	struct tracked_memory *shared;
-	/* inode -> struct tracked_dmabuf */
-	struct table dmabufs;
-	/* VkDeviceMemory -> struct tracked_memory */
-	struct table memories;
-	/* -> struct tracked_resource */
-	struct table buffers;
-	struct table images;
-};
-
 static const VkExternalMemoryHandleTypeFlags fd_types =
 	VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT |
 	VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT;
@@ -127,6 +114,7 @@ static struct tracked_memory *memory_find_or_add(struct track_device *track, VkD
 		free(memory);
 		return NULL;
 	}
+	atomic_fetch_add(&track->num_memories, 1);
 	return memory;
 }
 
@@ -182,6 +170,8 @@ static void memory_forget(struct track_device *track, VkDeviceMemory handle)
 		return;
 	pthread_mutex_lock(&track->lock);
 	memory = table_remove(&track->memories, table_key(handle));
+	if (memory)
+		atomic_fetch_sub(&track->num_memories, 1);
 	if (memory && memory->dmabuf) {
 		unlink_shared(track, memory);
 		dmabuf_put_locked(track, memory->dmabuf);
@@ -226,7 +216,8 @@ static VKAPI_ATTR void VKAPI_CALL free_memory(VkDevice handle, VkDeviceMemory me
 	struct layer_device *device = layer_device_of(handle);
 
 	/* first: the handle may mean something else as soon as the driver has it back */
-	memory_forget(device->track, memory);
+	if (atomic_load_explicit(&device->track->num_memories, memory_order_relaxed))
+		memory_forget(device->track, memory);
 	device->below[LAYER_MODULE_TRACK].FreeMemory(handle, memory, allocator);
 }
 
@@ -572,6 +563,8 @@ static VkResult device_create(struct layer_device *device,
 	if (!track)
 		return VK_ERROR_OUT_OF_HOST_MEMORY;
 	pthread_mutex_init(&track->lock, NULL);
+	track->attention =
+		device->instance->settings.implicit_sync == LAYER_IMPLICIT_SYNC_EVERY_SUBMIT;
 	device->track = track;
 	return VK_SUCCESS;
 }

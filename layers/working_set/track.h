@@ -19,7 +19,7 @@
 
 #include <vulkan/vulkan.h>
 
-struct layer_device;
+#include "layer.h"
 
 #define TRACK_MAX_PLANES 4
 
@@ -37,6 +37,27 @@ struct tracked_dmabuf {
 };
 
 struct tracked_memory;
+
+struct track_device {
+	/*
+	 * How much there is that submissions have to look for: command buffers that have something
+	 * recorded, timeline semaphores, and the setting every_submit.
+	 */
+	atomic_uint attention;
+	/* How many memory objects are known. */
+	atomic_uint num_memories;
+	/* Protects what is counted, and the list. */
+	pthread_mutex_t lock;
+	/* Those with a dma-buf. */
+	struct tracked_memory *shared;
+	/* inode -> struct tracked_dmabuf */
+	struct table dmabufs;
+	/* VkDeviceMemory -> struct tracked_memory */
+	struct table memories;
+	/* -> struct tracked_resource */
+	struct table buffers;
+	struct table images;
+};
 
 /* struct tracked_resource - a VkBuffer or VkImage that lies in such memory, or may do so later */
 struct tracked_resource {
@@ -62,6 +83,16 @@ struct track_uses {
 
 /* Whether the device's calls are looked at: the application asked for file descriptors of memory. */
 bool track_wanted(const struct layer_device *device);
+
+/*
+ * track_attention() - whether a submission could be anything but what goes down as it is
+ *
+ * A load; the device is track_wanted().
+ */
+static inline bool track_attention(const struct layer_device *device)
+{
+	return atomic_load_explicit(&device->track->attention, memory_order_relaxed);
+}
 
 /*
  * track_buffer(), track_image() - what is known of a resource

@@ -291,6 +291,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL import_semaphore_fd(VkDevice device,
 	put(&line, "import %s%s", name_of_handle(info->semaphore),
 	    info->flags & VK_SEMAPHORE_IMPORT_TEMPORARY_BIT ? "" : " for good");
 	say(&line);
+	if (sync_recorder.import_semaphore)
+		sync_recorder.import_semaphore(info->fd);
 	if (info->fd >= 0)
 		close(info->fd);
 	return VK_SUCCESS;

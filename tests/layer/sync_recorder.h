@@ -23,6 +23,8 @@ struct recorder {
 	const char *(*name)(uint64_t handle);
 	/* A sync file for a semaphore that is exported; -1: signalled. */
 	int (*export_semaphore)(void);
+	/* A sync file is imported; the descriptor isn't the test's. */
+	void (*import_semaphore)(int fd);
 	/* A file descriptor for memory that is exported, and for each call. */
 	int (*export_memory)(VkDeviceMemory memory);
 	/* What vkGetSemaphoreCounterValue answers. */

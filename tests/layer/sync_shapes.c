@@ -97,20 +97,34 @@ static void readers_wait_for_writers_only(void **state)
 	shared_free(&b);
 }
 
+static int imported = -1;
+
+static void remember_import(int fd)
+{
+	imported = dup(fd);
+}
+
 static void fences_are_merged(void **state)
 {
 	struct shared a = shared_import('A', 0), b = shared_import('B', 0);
 	VkCommandBuffer commands = command_buffer("acq", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+	int first, second;
 
 	(void)state;
 	acquire(commands, &a, 0);
 	acquire(commands, &b, 0);
 	acquire(commands, &a, 0);
 	check_vk(vkEndCommandBuffer(commands));
-	busy('A', WRITES);
-	busy('B', READS);
+	first = busy('A', WRITES);
+	second = busy('B', READS);
+	world.recorder->import_semaphore = remember_import;
 	submit(commands, true);
 	check_log("import own | 1[?own / acq] F");
+	fence_signal(first);
+	assert_false(fence_signalled(imported));
+	fence_signal(second);
+	assert_true(fence_signalled(imported));
+	close(imported);
 	shared_free(&a);
 	shared_free(&b);
 }
