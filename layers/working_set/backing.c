@@ -6,23 +6,13 @@
 
 #include "backing.h"
 
-/* What kept a new or imported BO from being used, in the terms of vkAllocateMemory. */
-static VkResult result_of(int error)
+static VkResult bind_error(int error)
 {
-	switch (error) {
-	case 0:
-		return VK_SUCCESS;
-	case -EINVAL:
-	case -EBADF:
-	case -EOPNOTSUPP:
+	/* its exporter has one reservation object for several of its buffers */
+	if (error == -EOPNOTSUPP)
 		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
-	default:
-		/*
-		 * No room, or what is in the way is in use for too long. A lost VM, too:
-		 * vkAllocateMemory can't return VK_ERROR_DEVICE_LOST.
-		 */
-		return VK_ERROR_OUT_OF_DEVICE_MEMORY;
-	}
+	/* a lost VM, too: vkAllocateMemory can't return VK_ERROR_DEVICE_LOST */
+	return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 }
 
 /* Give the BO an address; an error leaves it unbound. */
@@ -34,9 +24,10 @@ static VkResult bind(struct memory_device *memory, struct backing *backing)
 		return error == -ENOMEM ? VK_ERROR_OUT_OF_HOST_MEMORY
 					: VK_ERROR_OUT_OF_DEVICE_MEMORY;
 	error = drover_vm_bind(memory->vm, backing->address, backing->bo, 0, backing->size, 0);
-	if (error)
-		addresses_give_back(&memory->addresses, backing->address, backing->size);
-	return result_of(error);
+	if (!error)
+		return VK_SUCCESS;
+	addresses_give_back(&memory->addresses, backing->address, backing->size);
+	return bind_error(error);
 }
 
 static int create_bo(struct memory_device *memory, uint64_t size, enum usage_heap heap,

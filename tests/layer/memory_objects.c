@@ -257,7 +257,7 @@ static void nothing_is_left_of_what_fails(void **state)
 					VK_ERROR_OUT_OF_HOST_MEMORY, attempt_new),
 			 3);
 	/* import, info, bind, the driver */
-	assert_int_equal(fail_each_step(-EINVAL, VK_ERROR_INVALID_EXTERNAL_HANDLE,
+	assert_int_equal(fail_each_step(-EOPNOTSUPP, VK_ERROR_INVALID_EXTERNAL_HANDLE,
 					VK_ERROR_OUT_OF_HOST_MEMORY, attempt_import),
 			 4);
 }
