@@ -303,7 +303,7 @@ struct drover_pair {
 	struct drover_working_set_fence *fence;
 	/** @spare: the next one, not initialised; under the BO's reservation lock */
 	struct drover_working_set_fence *spare;
-	/** @last_fault: jiffies when a CPU's fault needed it last; under the BO's reservation lock */
+	/** @last_fault: jiffies of the last CPU fault; under the BO's reservation lock */
 	unsigned long last_fault;
 	/** @fence_context: of its working-set fences */
 	u64 fence_context;

@@ -351,7 +351,10 @@ struct drm_drover_vm_info {
 	__u64 invalidations;
 	/** @remaps: times a BO was made reachable again */
 	__u64 remaps;
-	/** @resumes: submissions that had to end a suspend first, or to arm what was remapped, also by a fault */
+	/**
+	 * @resumes: submissions that had to end a suspend first, or to arm what was
+	 * remapped, also by a fault
+	 */
 	__u64 resumes;
 	/** @failed_checks: CHECK commands that found something else than expected */
 	__u64 failed_checks;
