@@ -258,7 +258,7 @@ static VkResult create_modules(struct layer_device *device,
 }
 
 static VkResult create_device(struct layer_device *device, struct layer_device_request *request,
-			      VkDevice *handle)
+			      struct table_spare *spare, VkDevice *handle)
 {
 	VkResult result = ask_modules(request);
 
@@ -277,13 +277,9 @@ static VkResult create_device(struct layer_device *device, struct layer_device_r
 	if (result != VK_SUCCESS)
 		goto err_destroy;
 	layer_device_build_dispatch(device);
-	result = VK_ERROR_OUT_OF_HOST_MEMORY;
-	if (!layer_device_remember(device))
-		goto err_modules;
+	layer_device_remember(device, spare);
 	return VK_SUCCESS;
 
-err_modules:
-	destroy_modules(device, 0);
 err_destroy:
 	device->next.DestroyDevice(device->handle, request->allocator);
 	return result;
@@ -302,6 +298,7 @@ VKAPI_ATTR VkResult VKAPI_CALL layer_create_device(VkPhysicalDevice handle,
 		.allocator = allocator,
 	};
 	struct layer_device *device;
+	struct table_spare spare;
 	VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
 
 	if (!physical_device)
@@ -310,13 +307,19 @@ VKAPI_ATTR VkResult VKAPI_CALL layer_create_device(VkPhysicalDevice handle,
 	if (!device)
 		return VK_ERROR_OUT_OF_HOST_MEMORY;
 	request.api_version = device->api_version;
+	if (!table_spare_init(&spare))
+		goto err_free;
 	if (extension_set_init(
 		    &request.extensions, device->allocator, VK_SYSTEM_ALLOCATION_SCOPE_DEVICE,
 		    create_info->ppEnabledExtensionNames, create_info->enabledExtensionCount))
-		result = create_device(device, &request, device_handle);
+		result = create_device(device, &request, &spare, device_handle);
 	extension_set_fini(&request.extensions);
-	if (result != VK_SUCCESS)
-		free_device(device);
+	table_spare_fini(&spare);
+	if (result == VK_SUCCESS)
+		return VK_SUCCESS;
+
+err_free:
+	free_device(device);
 	return result;
 }
 

@@ -5,10 +5,10 @@
 
 #include "layer.h"
 
-/* From then on, until forgotten, the object is found from its handle. Return: false: no memory. */
-bool layer_instance_remember(struct layer_instance *instance);
+/* From then on, until forgotten, the object is found from its handle. */
+void layer_instance_remember(struct layer_instance *instance, struct table_spare *spare);
 void layer_instance_forget(struct layer_instance *instance);
-bool layer_device_remember(struct layer_device *device);
+void layer_device_remember(struct layer_device *device, struct table_spare *spare);
 void layer_device_forget(struct layer_device *device);
 
 /* Asks the modules what they want, fills @below and @top. */

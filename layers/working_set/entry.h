@@ -90,12 +90,12 @@ struct layer_module {
 	const struct layer_entry *device_entries;
 
 	/*
-	 * The instance exists below, instance->next works, the settings are read. An error
-	 * undoes the modules before this one and is what vkCreateInstance returns.
-	 * Called outermost module last, so that what is below is there.
+	 * The settings are read, but the instance isn't there yet: loaders don't survive a layer that
+	 * gives up after that. An error undoes the modules before this one and is what
+	 * vkCreateInstance returns. Called outermost module last, so that what is below is there.
 	 */
 	VkResult (*instance_create)(struct layer_instance *instance);
-	/* In the reverse order, before the instance goes below. */
+	/* In the reverse order, before the instance goes below, or when it couldn't be created. */
 	void (*instance_destroy)(struct layer_instance *instance);
 
 	/*

@@ -190,39 +190,47 @@ static VkResult create_modules(struct layer_instance *instance)
 	return VK_SUCCESS;
 }
 
+/* What can't fail: loaders don't survive a layer that gives up an instance that was created below. */
+static void finish_create(struct layer_instance *instance, const VkInstanceCreateInfo *create_info,
+			  struct table_spare *spare)
+{
+	vkuInitInstanceDispatchTable(instance->handle, &instance->next,
+				     instance->next_get_instance_proc_addr);
+	layer_log_begin(&instance->log, instance->handle, instance->next.SubmitDebugUtilsMessageEXT,
+			has_messenger(create_info));
+	layer_instance_build_dispatch(instance);
+	layer_instance_remember(instance, spare);
+	if (has_messenger(create_info))
+		atomic_fetch_sub(&instance->log.messengers, 1);
+}
+
 VKAPI_ATTR VkResult VKAPI_CALL layer_create_instance(const VkInstanceCreateInfo *create_info,
 						     const VkAllocationCallbacks *allocator,
 						     VkInstance *handle)
 {
 	struct layer_instance *instance = new_instance(create_info, allocator);
-	VkResult result;
+	VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
+	struct table_spare spare;
 
 	if (!instance)
 		return VK_ERROR_OUT_OF_HOST_MEMORY;
-	result = create_below(instance, create_info, allocator, handle);
-	if (result != VK_SUCCESS)
+	if (!table_spare_init(&spare))
 		goto err_free;
-
-	instance->handle = *handle;
-	vkuInitInstanceDispatchTable(instance->handle, &instance->next,
-				     instance->next_get_instance_proc_addr);
-	layer_log_begin(&instance->log, instance->handle, instance->next.SubmitDebugUtilsMessageEXT,
-			has_messenger(create_info));
 	result = create_modules(instance);
 	if (result != VK_SUCCESS)
-		goto err_destroy;
-	layer_instance_build_dispatch(instance);
-	result = VK_ERROR_OUT_OF_HOST_MEMORY;
-	if (!layer_instance_remember(instance))
+		goto err_spare;
+	result = create_below(instance, create_info, allocator, handle);
+	if (result != VK_SUCCESS)
 		goto err_modules;
-	if (has_messenger(create_info))
-		atomic_fetch_sub(&instance->log.messengers, 1);
+	instance->handle = *handle;
+	finish_create(instance, create_info, &spare);
+	table_spare_fini(&spare);
 	return VK_SUCCESS;
 
 err_modules:
 	destroy_modules(instance, 0);
-err_destroy:
-	instance->next.DestroyInstance(instance->handle, allocator);
+err_spare:
+	table_spare_fini(&spare);
 err_free:
 	free_instance(instance);
 	return result;

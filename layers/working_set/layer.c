@@ -39,9 +39,9 @@ struct layer_device *layer_device_find(const void *dispatch_key)
 	return table_get(&devices, table_key(dispatch_key));
 }
 
-bool layer_instance_remember(struct layer_instance *instance)
+void layer_instance_remember(struct layer_instance *instance, struct table_spare *spare)
 {
-	return table_put(&instances, table_key(*(void **)instance->handle), instance);
+	table_put_spare(&instances, table_key(*(void **)instance->handle), instance, spare);
 }
 
 void layer_instance_forget(struct layer_instance *instance)
@@ -49,9 +49,9 @@ void layer_instance_forget(struct layer_instance *instance)
 	table_remove(&instances, table_key(*(void **)instance->handle));
 }
 
-bool layer_device_remember(struct layer_device *device)
+void layer_device_remember(struct layer_device *device, struct table_spare *spare)
 {
-	return table_put(&devices, table_key(*(void **)device->handle), device);
+	table_put_spare(&devices, table_key(*(void **)device->handle), device, spare);
 }
 
 void layer_device_forget(struct layer_device *device)

@@ -130,21 +130,50 @@ static void move_nodes(struct table_buckets *from, struct table_buckets *to)
 	}
 }
 
+static struct table_buckets *new_buckets(size_t size)
+{
+	struct table_buckets *buckets =
+		calloc(1, sizeof(*buckets) + size * sizeof(buckets->heads[0]));
+
+	if (buckets)
+		buckets->mask = size - 1;
+	return buckets;
+}
+
+/* Takes what is there, which is taken out, or allocates it. */
+static struct table_buckets *first_buckets(struct table_spare *spare)
+{
+	struct table_buckets *buckets = spare->buckets;
+
+	spare->buckets = NULL;
+	return buckets ? buckets : new_buckets(FIRST_BUCKETS);
+}
+
+static struct table_node *take_node(struct table_shard *shard, struct table_spare *spare)
+{
+	struct table_node *node = shard->unused;
+
+	if (node) {
+		shard->unused = load(&node->next);
+		return node;
+	}
+	node = spare->node;
+	spare->node = NULL;
+	return node ? node : calloc(1, sizeof(*node));
+}
+
 /* Makes room for one more; without memory a chain just gets longer, unless there's no array yet. */
-static bool grow(struct table_shard *shard)
+static bool grow(struct table_shard *shard, struct table_spare *spare)
 {
 	struct table_buckets *old = load(&shard->buckets);
 	struct table_buckets *buckets;
-	size_t size;
 
 	if (old && shard->count <= old->mask)
 		return true;
-	size = old ? 2 * (old->mask + 1) : FIRST_BUCKETS;
-	buckets = calloc(1, sizeof(*buckets) + size * sizeof(buckets->heads[0]));
+	buckets = old ? new_buckets(2 * (old->mask + 1)) : first_buckets(spare);
 	if (!buckets)
 		return old != NULL;
 	buckets->previous = old;
-	buckets->mask = size - 1;
 	write_begin(shard);
 	if (old)
 		move_nodes(old, buckets);
@@ -153,17 +182,7 @@ static bool grow(struct table_shard *shard)
 	return true;
 }
 
-static struct table_node *take_node(struct table_shard *shard)
-{
-	struct table_node *node = shard->unused;
-
-	if (!node)
-		return calloc(1, sizeof(*node));
-	shard->unused = load(&node->next);
-	return node;
-}
-
-bool table_put(struct table *table, uint64_t key, void *value)
+static bool put(struct table *table, uint64_t key, void *value, struct table_spare *spare)
 {
 	uint64_t hashed = hash(key);
 	struct table_shard *shard = shard_of(table, hashed);
@@ -172,7 +191,7 @@ bool table_put(struct table *table, uint64_t key, void *value)
 	bool done = false;
 
 	pthread_mutex_lock(&shard->lock);
-	if (!grow(shard))
+	if (!grow(shard, spare))
 		goto out;
 	link = find_link(load(&shard->buckets), hashed, key);
 	node = load(link);
@@ -181,7 +200,7 @@ bool table_put(struct table *table, uint64_t key, void *value)
 		done = true;
 		goto out;
 	}
-	node = take_node(shard);
+	node = take_node(shard, spare);
 	if (!node)
 		goto out;
 	write_begin(shard);
@@ -195,6 +214,35 @@ bool table_put(struct table *table, uint64_t key, void *value)
 out:
 	pthread_mutex_unlock(&shard->lock);
 	return done;
+}
+
+bool table_put(struct table *table, uint64_t key, void *value)
+{
+	struct table_spare none = {0};
+
+	return put(table, key, value, &none);
+}
+
+bool table_spare_init(struct table_spare *spare)
+{
+	spare->node = calloc(1, sizeof(*spare->node));
+	spare->buckets = new_buckets(FIRST_BUCKETS);
+	if (spare->node && spare->buckets)
+		return true;
+	table_spare_fini(spare);
+	return false;
+}
+
+void table_spare_fini(struct table_spare *spare)
+{
+	free(spare->node);
+	free(spare->buckets);
+	*spare = (struct table_spare){0};
+}
+
+void table_put_spare(struct table *table, uint64_t key, void *value, struct table_spare *spare)
+{
+	put(table, key, value, spare);
 }
 
 void *table_remove(struct table *table, uint64_t key)

@@ -49,6 +49,22 @@ void table_fini(struct table *table);
  */
 bool table_put(struct table *table, uint64_t key, void *value);
 
+/*
+ * Memory that table_put_spare() may need, for who can't fail later. Without initialization:
+ * table_spare_init() allocates all of it or none (false).
+ */
+struct table_spare {
+	struct table_node *node;
+	struct table_buckets *buckets;
+};
+
+bool table_spare_init(struct table_spare *spare);
+/* Frees what is left. */
+void table_spare_fini(struct table_spare *spare);
+
+/* table_put_spare() - table_put() that can't fail */
+void table_put_spare(struct table *table, uint64_t key, void *value, struct table_spare *spare);
+
 /* Return: the value, or NULL if there is none. */
 void *table_get(const struct table *table, uint64_t key);
 
