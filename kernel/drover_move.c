@@ -159,10 +159,20 @@ static struct page *drover_bo_page(struct drover_device *drover,
 /* How many pages are copied at once: some 50 us. */
 #define DROVER_COPY_PAGES	(SZ_256K >> PAGE_SHIFT)
 
-static void drover_clear_pages(void *to, unsigned long count)
+/*
+ * Page by page: one memcpy() of many pages is no faster, and many times slower
+ * where its "rep movsb" is emulated.
+ */
+static void drover_copy_pages(void *to, void *from, unsigned long count)
 {
-	for (; count; count--, to += PAGE_SIZE)
-		clear_page(to);
+	for (; count; count--, to += PAGE_SIZE) {
+		if (from) {
+			copy_page(to, from);
+			from += PAGE_SIZE;
+		} else {
+			clear_page(to);
+		}
+	}
 }
 
 /*
@@ -174,7 +184,7 @@ static void drover_copy(struct drover_device *drover, struct ttm_buffer_object *
 {
 	unsigned long left = PFN_UP(bo->base.size), count;
 	struct drover_page_cursor dst, src;
-	void *ptr;
+	void *dst_ptr, *src_ptr = NULL;
 
 	drover_page_cursor_first(&dst, drover, to, bo->ttm);
 	if (from)
@@ -183,14 +193,12 @@ static void drover_copy(struct drover_device *drover, struct ttm_buffer_object *
 	for (; left; left -= count) {
 		count = min(left, DROVER_COPY_PAGES);
 		count = drover_page_cursor_run(&dst, count);
-		if (from)
+		if (from) {
 			count = drover_page_cursor_run(&src, count);
-		ptr = page_address(drover_page_cursor_advance(&dst, count));
-		if (from)
-			memcpy(ptr, page_address(drover_page_cursor_advance(&src, count)),
-			       count << PAGE_SHIFT);
-		else
-			drover_clear_pages(ptr, count);
+			src_ptr = page_address(drover_page_cursor_advance(&src, count));
+		}
+		dst_ptr = page_address(drover_page_cursor_advance(&dst, count));
+		drover_copy_pages(dst_ptr, src_ptr, count);
 		cond_resched();
 	}
 	if (from)

@@ -5,8 +5,8 @@
  * Evict: VM_EVICT moves all of a VM's BOs to system memory. Remap: the next submission, whose job is empty, brings them
  * back. Compared, there and back, between memory that has been used before, with
  *
- * - the kernel's own memcpy(), in pieces of 256 KiB (tests/modules/drover_kernel_memcpy.c): what a move in the kernel can't
- *   do without, and nothing else; the target is set by this one;
+ * - the kernel's own memcpy() of pages, copy_page() (tests/modules/drover_kernel_memcpy.c): what a move in the kernel can't do
+ *   without, and nothing else; the target is set by this one;
  * - the C library's memcpy(), in one piece and page by page;
  * - the engine's COPY command between VRAM and GTT, which translates each page's address.
  */
