@@ -116,7 +116,9 @@ struct results {
 	struct samples of_bound[CLIENTS][LOADS];
 	struct samples moved_per_unit[CLIENTS][LOADS];
 	struct samples fairness[CLIENTS][LOADS];
+	/* of the same clients when nothing moves, and when they only memcpy() */
 	struct samples fairness_fitting[CLIENTS][LOADS];
+	struct samples fairness_copy[CLIENTS][LOADS];
 };
 
 /* Where it ended, if it couldn't be set up. */
@@ -446,6 +448,7 @@ static void add_run(struct results *results, const struct run *run, size_t c, si
 	add_rates(results, run, c, l);
 	samples_add(&results->fairness[c][l], fairness(run, SLICE_WORK));
 	samples_add(&results->fairness_fitting[c][l], fairness(run, SLICE_FITTING));
+	samples_add(&results->fairness_copy[c][l], fairness(run, SLICE_COPY));
 	samples_add(&results->moved_per_unit[c][l], (double)outcomes[0].moved / units);
 }
 
@@ -526,6 +529,7 @@ static void add_raw(struct report *report, const struct results *results, size_t
 	report_raw(report, "of_bound", name, &results->of_bound[c][l]);
 	report_raw(report, "fairness", name, &results->fairness[c][l]);
 	report_raw(report, "fairness_fitting", name, &results->fairness_fitting[c][l]);
+	report_raw(report, "fairness_copy", name, &results->fairness_copy[c][l]);
 	report_raw(report, "moved_bytes_per_unit", name, &results->moved_per_unit[c][l]);
 }
 
@@ -546,6 +550,8 @@ static struct json_object *point_object(const struct results *results, size_t c,
 	json_object_object_add(point, "fairness", number(samples_median(&results->fairness[c][l])));
 	json_object_object_add(point, "fairness_fitting",
 			       number(samples_median(&results->fairness_fitting[c][l])));
+	json_object_object_add(point, "fairness_copy",
+			       number(samples_median(&results->fairness_copy[c][l])));
 	return point;
 }
 
@@ -556,18 +562,19 @@ static void report_evicting(struct report *report, const struct results *results
 
 	printf("\nwork in MiB/s with imports evicted and remapped (median of %d repetitions)\n",
 	       REPS);
-	printf("  %7s %12s %10s %10s %10s %14s %10s %16s\n", "clients", "need / VRAM", "work",
-	       "bound", "of bound", "moved / unit", "fairness", "fair. if it fits");
+	printf("  %7s %12s %10s %10s %10s %14s %10s %12s %12s\n", "clients", "need / VRAM", "work",
+	       "bound", "of bound", "moved / unit", "fairness", "if it fits", "of memcpy()");
 	for (size_t c = 0; c < CLIENTS; c++) {
 		for (size_t l = 0; l < LOADS; l++) {
 			double part = samples_median(&results->of_bound[c][l]);
 			double fair = samples_median(&results->fairness[c][l]);
 
-			printf("  %7u %12g %10.0f %10.0f %10.2f %14.2f %10.2f %16.2f\n",
+			printf("  %7u %12g %10.0f %10.0f %10.2f %14.2f %10.2f %12.2f %12.2f\n",
 			       clients_of[c], loads[l], samples_median(&results->work[c][l]),
 			       samples_median(&results->bound[c][l]), part,
 			       samples_median(&results->moved_per_unit[c][l]) / CHUNK, fair,
-			       samples_median(&results->fairness_fitting[c][l]));
+			       samples_median(&results->fairness_fitting[c][l]),
+			       samples_median(&results->fairness_copy[c][l]));
 			json_object_array_add(points, point_object(results, c, l));
 			add_raw(report, results, c, l);
 			of_bound = part < of_bound ? part : of_bound;
