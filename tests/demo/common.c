@@ -96,13 +96,13 @@ static uint64_t column(const char *head, const char *line, const char *name)
 	return 0;
 }
 
-/* What happened to this process's address spaces; the layer's are among them. */
-static int add_address_spaces(struct gpu_totals *totals, struct drover_device *dev)
+int count_imports(struct drover_device *dev, struct imports *imports)
 {
 	char path[64], head[512], line[512];
 	struct stat stat;
 	FILE *file;
 
+	*imports = (struct imports){0};
 	if (fstat(drover_device_fd(dev), &stat))
 		return -errno;
 	snprintf(path, sizeof(path), "/sys/kernel/debug/dri/%u/vms", minor(stat.st_rdev));
@@ -115,8 +115,8 @@ static int add_address_spaces(struct gpu_totals *totals, struct drover_device *d
 		while (fgets(line, sizeof(line), file)) {
 			if (column(head, line, "pid") != (uint64_t)getpid())
 				continue;
-			totals->remaps += column(head, line, "remaps");
-			totals->invalidations += column(head, line, "invalidations");
+			imports->remaps += column(head, line, "remaps");
+			imports->invalidations += column(head, line, "invalidations");
 		}
 	}
 	fclose(file);
@@ -126,16 +126,21 @@ static int add_address_spaces(struct gpu_totals *totals, struct drover_device *d
 int totals_add_device(struct gpu_totals *totals, struct drover_device *dev)
 {
 	struct drm_drover_device_info info;
+	struct imports imports;
 	int ret = drover_device_info(dev, &info);
 
+	if (!ret)
+		ret = count_imports(dev, &imports);
 	if (ret)
 		return ret;
+	totals->invalidations = imports.invalidations;
+	totals->remaps = imports.remaps;
 	totals->vram_size = info.vram_size;
 	totals->gtt_size = info.gtt_size;
 	totals->evictions = info.evictions;
 	totals->bytes_moved = info.bytes_moved;
 	totals->pinned_max = info.pinned_max;
-	return add_address_spaces(totals, dev);
+	return 0;
 }
 
 int open_gpu(unsigned int index, enum mode mode, struct drover_device **out)

@@ -64,6 +64,12 @@ struct cell {
 
 enum stage { STAGE_DONE, STAGE_PENDING, STAGE_RENDER, STAGE_IMPORT, STAGE_FILTER, STAGE_ECHO };
 
+/* what had happened to GPU 1's address space so far */
+struct imports {
+	uint64_t invalidations; /* imports that GPU 0 took away */
+	uint64_t remaps;        /* imports, and results, that came back at their next use */
+};
+
 /* how far a frame came: STAGE_DONE, or where and why it failed */
 struct frame {
 	uint32_t stage; /* enum stage */
@@ -84,7 +90,7 @@ struct gpu_totals {
 
 enum mode { MODE_PINNED, MODE_EVICTED, MODE_REFERENCE, NUM_MODES };
 
-#define RUN_MAGIC 0x326e757272766f72ULL
+#define RUN_MAGIC 0x336e757272766f72ULL
 
 struct run {
 	uint64_t magic;
@@ -94,6 +100,7 @@ struct run {
 	struct gpu_totals gpu[2];
 	struct frame frames[NUM_FRAMES];
 	struct cell cells[NUM_SAMPLES][NUM_OBJECTS];
+	struct imports imports[NUM_SAMPLES];
 	uint32_t last_picture[WIDTH * HEIGHT];
 	/* the frame that last_picture shows; -1: none was finished */
 	int32_t last_frame;
@@ -125,7 +132,10 @@ int watch(struct watched *watched, struct drover_device *dev, int fd);
 /* Looks at it and writes what it finds into its cell. */
 int watch_look(struct watched *watched, struct cell *cell);
 
-/* sums up: each BO after the last look at it; the device; what happened in this process's address spaces there */
+/* What happened in this process's address spaces on a GPU; the layer's are among them. */
+int count_imports(struct drover_device *dev, struct imports *imports);
+
+/* sums up: each BO, and the device */
 void totals_add_bo(struct gpu_totals *totals, const struct watched *watched);
 int totals_add_device(struct gpu_totals *totals, struct drover_device *dev);
 

@@ -67,7 +67,7 @@ static void place_sphere(struct herd *herd, unsigned int i, float time)
 		{0.92f, 0.88f, 0.80f, 0.04f},
 	};
 	float f = (float)i, angle = 2.399963f * f, distance = 0.86f * sqrtf(f + 0.6f);
-	float radius = 0.30f + 0.24f * fract(f * 0.618034f), hop = sinf(3.1f * time + 1.9f * f);
+	float radius = 0.34f + 0.28f * fract(f * 0.618034f), hop = sinf(3.1f * time + 1.9f * f);
 	float *sphere = herd->spheres[i];
 
 	sphere[0] = 1.45f * distance * cosf(angle) + 0.20f * sinf(1.1f * time + 1.7f * f);

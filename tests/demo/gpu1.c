@@ -205,7 +205,7 @@ static int serve_sample(struct gpu1 *gpu, unsigned int sample)
 	for (unsigned int n = 0; !ret && n < NUM_FRAMES; n++)
 		ret = watch_look(&gpu->results[n].watched,
 				 &gpu->run->cells[sample][OBJECT_RESULT(n)]);
-	return ret;
+	return ret ? ret : count_imports(gpu->dev, &gpu->run->imports[sample]);
 }
 
 /* through the mapping, whose address stayed the same while the memory moved */

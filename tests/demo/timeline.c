@@ -11,21 +11,26 @@
 
 #include "demo.h"
 
-#define CELL_WIDTH   12
-#define FRAME_ROW    6
-#define ASSET_ROW    9
-#define BAND_GAP     10
-#define LEFT         190
-#define RIGHT        76
-#define TOP          118
-#define PANEL_TITLE  34
-#define SUM_HEIGHT   120
-#define AXIS_HEIGHT  48
-#define PANEL_GAP    26
-#define FONT         "DejaVu Sans"
+#define CELL_WIDTH     12
+#define FRAME_ROW      6
+#define ASSET_ROW      9
+#define BAND_GAP       10
+/* GPU 1's imports: one square for each that was taken away, above the line, or came back, below it */
+#define SQUARE         7
+#define MAX_SQUARES    4
+#define IMPORTS_HEIGHT (2 * MAX_SQUARES * SQUARE)
+#define LEFT           190
+#define RIGHT          76
+#define TOP            118
+#define PANEL_TITLE    34
+#define SUM_HEIGHT     120
+#define AXIS_HEIGHT    48
+#define PANEL_GAP      26
+#define FONT           "DejaVu Sans"
 
-#define PLOT_WIDTH   (NUM_SAMPLES * CELL_WIDTH)
-#define ROWS_HEIGHT  (2 * NUM_FRAMES * FRAME_ROW + NUM_ASSETS * ASSET_ROW + 2 * BAND_GAP)
+#define PLOT_WIDTH     (NUM_SAMPLES * CELL_WIDTH)
+#define ROWS_HEIGHT \
+	(2 * NUM_FRAMES * FRAME_ROW + NUM_ASSETS * ASSET_ROW + IMPORTS_HEIGHT + 3 * BAND_GAP)
 #define PANEL_HEIGHT (PANEL_TITLE + ROWS_HEIGHT + BAND_GAP + SUM_HEIGHT + AXIS_HEIGHT)
 #define IMAGE_WIDTH  (LEFT + PLOT_WIDTH + RIGHT)
 #define IMAGE_HEIGHT (TOP + 2 * PANEL_HEIGHT + PANEL_GAP)
@@ -170,6 +175,38 @@ static double draw_assets_band(cairo_t *cr, const struct run *run, double y)
 	return y + height + BAND_GAP;
 }
 
+static void draw_squares(cairo_t *cr, double x, double y, uint64_t count, double step, bool filled)
+{
+	for (uint64_t i = 0; i < count && i < MAX_SQUARES; i++) {
+		double top = y + (double)i * step - (step < 0 ? SQUARE : 0);
+
+		fill_rect(cr, ink, x + 2, top + 1, SQUARE - 2, SQUARE - 2);
+		if (!filled)
+			fill_rect(cr, white, x + 3, top + 2, SQUARE - 4, SQUARE - 4);
+	}
+}
+
+static double draw_imports_band(cairo_t *cr, const struct run *run, double y)
+{
+	double middle = y + IMPORTS_HEIGHT / 2.0;
+	struct imports before = {0};
+
+	fill_rect(cr, empty, LEFT, y, PLOT_WIDTH, IMPORTS_HEIGHT);
+	for (unsigned int i = 0; i < run->num_samples; i++) {
+		const struct imports *now = &run->imports[i];
+		double x = LEFT + (double)i * CELL_WIDTH;
+
+		draw_squares(cr, x, middle, now->invalidations - before.invalidations, -SQUARE,
+			     true);
+		draw_squares(cr, x, middle, now->remaps - before.remaps, SQUARE, false);
+		before = *now;
+	}
+	fill_rect(cr, faint, LEFT, middle, PLOT_WIDTH, 1);
+	draw_band_label(cr, y, IMPORTS_HEIGHT, "imports of GPU 1", "taken away (full),",
+			"and mapped again");
+	return y + IMPORTS_HEIGHT + BAND_GAP;
+}
+
 static double draw_results_band(cairo_t *cr, const struct run *run, double y)
 {
 	double height = NUM_FRAMES * FRAME_ROW;
@@ -268,6 +305,7 @@ static void draw_panel(cairo_t *cr, const struct run *run, double y, const char 
 	y += PANEL_TITLE;
 	y = draw_frames_band(cr, run, y);
 	y = draw_assets_band(cr, run, y);
+	y = draw_imports_band(cr, run, y);
 	y = draw_results_band(cr, run, y);
 	y = draw_sum(cr, run, y);
 	draw_axis(cr, y + 4);

@@ -34,10 +34,12 @@ void main()
 		bloom += c * smoothstep(0.60, 1.0, max(c.r, max(c.g, c.b)));
 	}
 	c = sharp / float(SHARP_TAPS) + 0.30 * bloom / float(BLOOM_TAPS);
-	c += 0.22 * max(textureLod(near, uv, 0.0).rgb - c, 0.0) * vec3(1.0, 0.8, 0.5);
+	c += 0.20 * max(textureLod(near, uv, 0.0).rgb - c, 0.0) * vec3(1.0, 0.8, 0.5);
 	c += 0.10 * max(textureLod(far, uv, 0.0).rgb - c, 0.0) * vec3(0.6, 0.8, 1.0);
 	c *= 1.0 - 0.32 * dot(uv - 0.5, uv - 0.5);
-	uvec3 rgb = uvec3(clamp(c, 0.0, 1.0) * 255.0 + 0.5);
+	// a little noise against bands in eight bits
+	float noise = fract(52.9829189 * fract(dot(vec2(at), vec2(0.06711056, 0.00583715))));
+	uvec3 rgb = uvec3(clamp(c, 0.0, 1.0) * 254.0 + noise);
 
 	pixels[at.y * width + at.x] = 0xff000000u | rgb.r << 16 | rgb.g << 8 | rgb.b;
 }

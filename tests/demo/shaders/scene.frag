@@ -21,6 +21,17 @@ vec3 sky(vec3 ray)
 	float cloud = sin(at.x * 1.3 + sin(at.y * 0.9) * 1.7) * sin(at.y * 0.7 + 1.1 * sin(at.x * 0.6));
 
 	c += vec3(0.30, 0.14, 0.09) * smoothstep(0.35, 1.0, cloud) * smoothstep(0.02, 0.3, up);
+	// hills far away, in the haze
+	float west = atan(ray.x, -ray.z);
+
+	for (int i = 0; i < 3; i++) {
+		float f = float(i), hill = 0.105 - 0.030 * f + 0.020 * sin(west * (5.0 + 3.0 * f) + 2.0 * f) + 0.010 * sin(west * (17.0 + 5.0 * f));
+
+		c = mix(c, mix(vec3(0.36, 0.27, 0.36), vec3(0.30, 0.25, 0.20), 0.5 * f) + 0.25 * horizon * (1.0 - 0.28 * f),
+			smoothstep(0.004, -0.002, ray.y - hill) * 0.85);
+	}
+	if (ray.y < 0.1 && towards < 0.999)
+		return c + vec3(1.0, 0.75, 0.45) * 0.25 * pow(towards, 24.0);
 	c += vec3(1.0, 0.75, 0.45) * (0.35 * pow(towards, 24.0) + 2.0 * smoothstep(0.9991, 0.9996, towards));
 	return c;
 }
@@ -118,9 +129,9 @@ void main()
 {
 	vec2 p = (gl_FragCoord.xy * 2.0 - view.xy) / view.y;
 	float t = view.z;
-	vec3 eye = vec3(3.4 * sin(0.16 * t + 0.5), 1.55 + 0.25 * sin(0.23 * t), 7.6);
+	vec3 eye = vec3(2.9 * sin(0.16 * t + 0.5), 1.35 + 0.2 * sin(0.23 * t), 6.3);
 	vec3 forward = normalize(vec3(-0.3, 0.55, -0.5) - eye), right = normalize(cross(forward, vec3(0, 1, 0)));
-	vec3 ray = normalize(forward * 1.75 + right * p.x - cross(right, forward) * p.y);
+	vec3 ray = normalize(forward * 1.6 + right * p.x - cross(right, forward) * p.y);
 	float far = to_ground(eye, ray);
 	int hit = nearest(eye, ray, far);
 	vec3 c;
@@ -136,6 +147,10 @@ void main()
 	} else {
 		c = far < 1e8 ? ground(eye, ray, far) : sky(ray);
 	}
+	c *= 1.3;
 	c = c * (1.0 + c * 0.12) / (1.0 + c * 0.75);
-	colour = vec4(pow(c, vec3(0.85)), 1.0);
+	// a little noise against bands in eight bits
+	float noise = fract(52.9829189 * fract(dot(gl_FragCoord.xy, vec2(0.06711056, 0.00583715)))) - 0.5;
+
+	colour = vec4(pow(c, vec3(0.85)) + noise / 255.0, 1.0);
 }
