@@ -273,12 +273,43 @@ static VkResult fill_result(const struct buffer *buffer)
 	return result ? result : commands_wait(&commands);
 }
 
+static VkSemaphore timeline_new(const struct device *device)
+{
+	const VkSemaphoreTypeCreateInfo type = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+		.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE,
+	};
+	const VkSemaphoreCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
+		.pNext = &type,
+	};
+	VkSemaphore semaphore;
+
+	check_vk(vkCreateSemaphore(device->handle, &info, NULL, &semaphore));
+	return semaphore;
+}
+
+static VkResult timeline_wait(const struct device *device, VkSemaphore semaphore)
+{
+	const uint64_t value = 1;
+	const VkSemaphoreWaitInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+		.semaphoreCount = 1,
+		.pSemaphores = &semaphore,
+		.pValues = &value,
+	};
+
+	return vkWaitSemaphores(device->handle, &info, 0);
+}
+
 /* It goes while an application holds it: an error from every call, and no crash. */
 static void a_gpu_goes_away(void)
 {
 	struct device *device, *other;
 	struct buffer buffer, unaffected, more;
+	VkSemaphore semaphore;
 	uint32_t *words;
+	uint64_t value;
 	VkFence fence;
 
 	need_gpus(2);
@@ -293,6 +324,8 @@ static void a_gpu_goes_away(void)
 	check_vk(vkCreateFence(device->handle,
 			       &(VkFenceCreateInfo){.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO},
 			       NULL, &fence));
+	semaphore = timeline_new(device);
+	check_result(timeline_wait(device, semaphore), VK_TIMEOUT);
 	unbind(1);
 
 	/* the layer says that it's lost */
@@ -303,12 +336,16 @@ static void a_gpu_goes_away(void)
 	check_result(vkQueueSubmit(device->queue, 0, NULL, fence), VK_ERROR_DEVICE_LOST);
 	check_result(vkGetFenceStatus(device->handle, fence), VK_ERROR_DEVICE_LOST);
 	check_result(vkWaitForFences(device->handle, 1, &fence, VK_TRUE, 0), VK_ERROR_DEVICE_LOST);
+	check_result(timeline_wait(device, semaphore), VK_ERROR_DEVICE_LOST);
+	check_result(vkGetSemaphoreCounterValue(device->handle, semaphore, &value),
+		     VK_ERROR_DEVICE_LOST);
 	check_result(vkQueueWaitIdle(device->queue), VK_ERROR_DEVICE_LOST);
 	check_result(vkDeviceWaitIdle(device->handle), VK_ERROR_DEVICE_LOST);
 	more = buffer_create(device, SIZE, 0);
 	check(buffer_allocate(&more, vram_type(device), NULL),
 	      "memory of a GPU that is gone was allocated");
 	buffer_free(&more);
+	vkDestroySemaphore(device->handle, semaphore, NULL);
 	vkDestroyFence(device->handle, fence, NULL);
 	buffer_free(&buffer);
 	/* still referenced by the lost submissions: the application may destroy the device nevertheless */
