@@ -47,7 +47,8 @@ static inline bool access_is_outside(uint32_t family)
 static inline enum access_transfer access_transfer_of(uint32_t source_family,
 						      uint32_t destination_family)
 {
-	if (access_is_outside(source_family) == access_is_outside(destination_family))
+	if (source_family == destination_family ||
+	    access_is_outside(source_family) == access_is_outside(destination_family))
 		return ACCESS_TRANSFER_NONE;
 	return access_is_outside(source_family) ? ACCESS_TRANSFER_ACQUIRE : ACCESS_TRANSFER_RELEASE;
 }

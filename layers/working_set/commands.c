@@ -390,7 +390,26 @@ static void look_at_dependency(struct layer_device *device, VkCommandBuffer hand
 	}
 }
 
-static VKAPI_ATTR void VKAPI_CALL cmd_pipeline_barrier(
+static bool has_transfer(uint32_t num_buffers, const VkBufferMemoryBarrier *buffers,
+			 uint32_t num_images, const VkImageMemoryBarrier *images)
+{
+	uint32_t i;
+
+	for (i = 0; i < num_buffers; i++) {
+		if (access_transfer_of(buffers[i].srcQueueFamilyIndex,
+				       buffers[i].dstQueueFamilyIndex))
+			return true;
+	}
+	for (i = 0; i < num_images; i++) {
+		if (access_transfer_of(images[i].srcQueueFamilyIndex,
+				       images[i].dstQueueFamilyIndex))
+			return true;
+	}
+	return false;
+}
+
+/* Apart from the other, which is on the way of every barrier and so needs no stack. */
+static VKAPI_ATTR void __attribute__((noinline)) VKAPI_CALL cmd_pipeline_barrier_transfer(
 	VkCommandBuffer handle, VkPipelineStageFlags source_stages,
 	VkPipelineStageFlags destination_stages, VkDependencyFlags flags, uint32_t num_memory,
 	const VkMemoryBarrier *memory, uint32_t num_buffers, const VkBufferMemoryBarrier *buffers,
@@ -403,6 +422,24 @@ static VKAPI_ATTR void VKAPI_CALL cmd_pipeline_barrier(
 								destination_stages, flags,
 								num_memory, memory, num_buffers,
 								buffers, num_images, images);
+}
+
+static VKAPI_ATTR void VKAPI_CALL cmd_pipeline_barrier(
+	VkCommandBuffer handle, VkPipelineStageFlags source_stages,
+	VkPipelineStageFlags destination_stages, VkDependencyFlags flags, uint32_t num_memory,
+	const VkMemoryBarrier *memory, uint32_t num_buffers, const VkBufferMemoryBarrier *buffers,
+	uint32_t num_images, const VkImageMemoryBarrier *images)
+{
+	struct layer_device *device = layer_device_recent(*(const void *const *)handle);
+
+	if (device && !has_transfer(num_buffers, buffers, num_images, images))
+		device->below[LAYER_MODULE_COMMANDS].CmdPipelineBarrier(
+			handle, source_stages, destination_stages, flags, num_memory, memory,
+			num_buffers, buffers, num_images, images);
+	else
+		cmd_pipeline_barrier_transfer(handle, source_stages, destination_stages, flags,
+					      num_memory, memory, num_buffers, buffers, num_images,
+					      images);
 }
 
 static VKAPI_ATTR void VKAPI_CALL cmd_pipeline_barrier2(VkCommandBuffer handle,

@@ -28,6 +28,9 @@ const struct layer_module *const layer_modules[LAYER_MODULE_COUNT] = {
 /* Dispatch pointer -> struct layer_instance, struct layer_device. */
 static struct table instances;
 static struct table devices;
+/* Some of them again; who fills and clears slots has the lock. */
+struct layer_recent_device layer_recent_devices[LAYER_RECENT_DEVICES];
+static pthread_mutex_t recent_devices_lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct layer_instance *layer_instance_find(const void *dispatch_key)
 {
@@ -51,12 +54,30 @@ void layer_instance_forget(struct layer_instance *instance)
 
 void layer_device_remember(struct layer_device *device, struct table_spare *spare)
 {
-	table_put_spare(&devices, table_key(*(void **)device->handle), device, spare);
+	const void *key = *(void **)device->handle;
+
+	table_put_spare(&devices, table_key(key), device, spare);
+	pthread_mutex_lock(&recent_devices_lock);
+	for (int i = 0; i < LAYER_RECENT_DEVICES; i++) {
+		if (atomic_load(&layer_recent_devices[i].key))
+			continue;
+		atomic_store(&layer_recent_devices[i].device, device);
+		atomic_store(&layer_recent_devices[i].key, key);
+		break;
+	}
+	pthread_mutex_unlock(&recent_devices_lock);
 }
 
 void layer_device_forget(struct layer_device *device)
 {
-	table_remove(&devices, table_key(*(void **)device->handle));
+	const void *key = *(void **)device->handle;
+
+	pthread_mutex_lock(&recent_devices_lock);
+	for (int i = 0; i < LAYER_RECENT_DEVICES; i++)
+		if (atomic_load(&layer_recent_devices[i].key) == key)
+			atomic_store(&layer_recent_devices[i].key, NULL);
+	pthread_mutex_unlock(&recent_devices_lock);
+	table_remove(&devices, table_key(key));
 }
 
 /* ---- Dispatch tables ---- */

@@ -10,6 +10,7 @@
 #define LAYER_LAYER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -173,7 +174,44 @@ struct layer_instance *layer_instance_find(const void *dispatch_key);
 struct layer_device *layer_device_find(const void *dispatch_key);
 
 #define layer_instance_of(handle) layer_instance_find(*(const void *const *)(handle))
-#define layer_device_of(handle)   layer_device_find(*(const void *const *)(handle))
+#define layer_device_of(handle)   layer_device_known(*(const void *const *)(handle))
+
+/*
+ * The first few devices that a process has at a time, in front of the table: what is looked up with
+ * every call has to cost next to nothing. A slot that has the key of a living device isn't changed,
+ * and nobody looks for another one.
+ */
+#define LAYER_RECENT_DEVICES      4
+
+struct layer_recent_device {
+	_Atomic(const void *) key;
+	_Atomic(struct layer_device *) device;
+};
+
+extern struct layer_recent_device layer_recent_devices[LAYER_RECENT_DEVICES];
+
+/*
+ * layer_device_recent() - look among these few
+ *
+ * For a function that does nothing but call what is below, or another of its own kind if this
+ * returns NULL: without any other call it needs no stack.
+ */
+static inline struct layer_device *layer_device_recent(const void *dispatch_key)
+{
+	for (int i = 0; i < LAYER_RECENT_DEVICES; i++)
+		if (atomic_load_explicit(&layer_recent_devices[i].key, memory_order_acquire) ==
+		    dispatch_key)
+			return atomic_load_explicit(&layer_recent_devices[i].device,
+						    memory_order_relaxed);
+	return NULL;
+}
+
+static inline struct layer_device *layer_device_known(const void *dispatch_key)
+{
+	struct layer_device *device = layer_device_recent(dispatch_key);
+
+	return device ? device : layer_device_find(dispatch_key);
+}
 
 /*
  * layer_physical_device_of() - what the layer knows of a physical device

@@ -33,9 +33,9 @@ static bool needs_pieces(const struct call *call)
 	return false;
 }
 
-static VkResult __attribute__((noinline)) submit(struct layer_device *device, VkQueue handle,
-						 const struct batch_format *format, uint32_t count,
-						 const void *batches, VkFence fence)
+static VkResult submit(struct layer_device *device, VkQueue handle,
+		       const struct batch_format *format, uint32_t count, const void *batches,
+		       VkFence fence)
 {
 	struct call call = {
 		.device = device,
@@ -49,7 +49,7 @@ static VkResult __attribute__((noinline)) submit(struct layer_device *device, Vk
 	struct layer_queue *queue;
 	VkResult result;
 
-	queue = layer_queue_of(handle);
+	queue = track_attention(device) ? layer_queue_of(handle) : NULL;
 	if (!queue)
 		return format->submit(device, handle, count, batches, fence);
 
@@ -62,37 +62,55 @@ static VkResult __attribute__((noinline)) submit(struct layer_device *device, Vk
 	return result;
 }
 
+static VkResult __attribute__((noinline)) VKAPI_PTR
+queue_submit_attentively(VkQueue handle, uint32_t count, const VkSubmitInfo *submits, VkFence fence)
+{
+	return submit(layer_device_of(handle), handle, &batch_format_1, count, submits, fence);
+}
+
 static VKAPI_ATTR VkResult VKAPI_CALL queue_submit(VkQueue handle, uint32_t count,
 						   const VkSubmitInfo *submits, VkFence fence)
 {
-	struct layer_device *device = layer_device_of(handle);
+	struct layer_device *device = layer_device_recent(*(const void *const *)handle);
+	PFN_vkQueueSubmit next = queue_submit_attentively;
 
-	if (!track_attention(device))
-		return device->below[LAYER_MODULE_SUBMIT].QueueSubmit(handle, count, submits,
-								      fence);
-	return submit(device, handle, &batch_format_1, count, submits, fence);
+	if (device && !track_attention(device))
+		next = device->below[LAYER_MODULE_SUBMIT].QueueSubmit;
+	return next(handle, count, submits, fence);
+}
+
+static VkResult __attribute__((noinline)) VKAPI_PTR queue_submit2_attentively(
+	VkQueue handle, uint32_t count, const VkSubmitInfo2 *submits, VkFence fence)
+{
+	return submit(layer_device_of(handle), handle, &batch_format_2, count, submits, fence);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL queue_submit2(VkQueue handle, uint32_t count,
 						    const VkSubmitInfo2 *submits, VkFence fence)
 {
-	struct layer_device *device = layer_device_of(handle);
+	struct layer_device *device = layer_device_recent(*(const void *const *)handle);
+	PFN_vkQueueSubmit2 next = queue_submit2_attentively;
 
-	if (!track_attention(device))
-		return device->below[LAYER_MODULE_SUBMIT].QueueSubmit2(handle, count, submits,
-								       fence);
-	return submit(device, handle, &batch_format_2, count, submits, fence);
+	if (device && !track_attention(device))
+		next = device->below[LAYER_MODULE_SUBMIT].QueueSubmit2;
+	return next(handle, count, submits, fence);
+}
+
+static VkResult __attribute__((noinline)) VKAPI_PTR queue_submit2_khr_attentively(
+	VkQueue handle, uint32_t count, const VkSubmitInfo2 *submits, VkFence fence)
+{
+	return submit(layer_device_of(handle), handle, &batch_format_2_khr, count, submits, fence);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL queue_submit2_khr(VkQueue handle, uint32_t count,
 							const VkSubmitInfo2 *submits, VkFence fence)
 {
-	struct layer_device *device = layer_device_of(handle);
+	struct layer_device *device = layer_device_recent(*(const void *const *)handle);
+	PFN_vkQueueSubmit2KHR next = queue_submit2_khr_attentively;
 
-	if (!track_attention(device))
-		return device->below[LAYER_MODULE_SUBMIT].QueueSubmit2KHR(handle, count, submits,
-									  fence);
-	return submit(device, handle, &batch_format_2_khr, count, submits, fence);
+	if (device && !track_attention(device))
+		next = device->below[LAYER_MODULE_SUBMIT].QueueSubmit2KHR;
+	return next(handle, count, submits, fence);
 }
 
 /*
@@ -103,12 +121,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_bind_sparse(VkQueue handle, uint32_t
 							const VkBindSparseInfo *infos,
 							VkFence fence)
 {
-	struct layer_device *device = layer_device_of(handle);
-
-	if (!track_attention(device))
-		return device->below[LAYER_MODULE_SUBMIT].QueueBindSparse(handle, count, infos,
-									  fence);
-	return submit(device, handle, &batch_format_sparse, count, infos, fence);
+	return submit(layer_device_of(handle), handle, &batch_format_sparse, count, infos, fence);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL queue_wait_idle(VkQueue handle)

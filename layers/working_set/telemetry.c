@@ -306,11 +306,10 @@ static bool is_on(const struct layer_device *device)
 	return device->telemetry;
 }
 
-/* To messengers, if there are any, or to stderr: whoever asked for it wants to see it. */
+/* As a warning: what is only of interest doesn't go to stderr, and whoever asked for it wants to see it. */
 static void say(struct layer_device *device)
 {
 	const struct telemetry_device *telemetry = device->telemetry;
-	struct layer_log *log = &device->instance->log;
 	uint64_t counters[TELEMETRY_COUNTERS];
 	char text[768];
 	uint32_t i;
@@ -330,10 +329,7 @@ static void say(struct layer_device *device)
 		 (double)telemetry->acquired_in_use_ns / 1e6, counters[TELEMETRY_RELEASES],
 		 counters[TELEMETRY_LATE_RELEASES], counters[TELEMETRY_CPU_WAITS],
 		 (double)counters[TELEMETRY_CPU_WAIT_NS] / 1e6, counters[TELEMETRY_SEMAPHORES]);
-	if (log->submit && atomic_load(&log->messengers))
-		layer_log(log, LAYER_LOG_INFO, "%s", text);
-	else
-		fprintf(stderr, LAYER_NAME ": %s.\n", text);
+	layer_log(&device->instance->log, LAYER_LOG_WARNING, "%s", text);
 }
 
 static VkResult device_create(struct layer_device *device,

@@ -232,7 +232,6 @@ static VKAPI_ATTR void VKAPI_CALL driver_memory_types(VkPhysicalDevice handle,
 
 #ifdef LAYER_RECENT_DEVICES
 /* empty: what isn't there is looked for below */
-struct layer_recent_device layer_recent_devices[LAYER_RECENT_DEVICES];
 #endif
 
 struct layer_recent_device layer_recent_devices[LAYER_RECENT_DEVICES];
