@@ -3,7 +3,8 @@
  * A client with known BOs, for the suite cli-guest: does what each line on stdin says (report, evict, use, touch, spin)
  * and answers with a line of JSON that says what libdrover reports then. Ends with stdin.
  *
- * On GPU 0: a private BO of 2 MiB in VRAM, a private one of 3 MiB in GTT, a shared one of 1 MiB that GPU 1 imports.
+ * On GPU 0: a private BO of 2 MiB in VRAM, a private one of 3 MiB and a page in GTT (so that sizes come in
+ * KiB as well), a shared one of 1 MiB that GPU 1 imports.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -68,7 +69,8 @@ static void make_bos(void)
 	int fd;
 
 	must(drover_bo_create(gpus[0].dev, 2 * MIB, VRAM, 0, gpus[0].vm, &bos[0].bo), "create");
-	must(drover_bo_create(gpus[0].dev, 3 * MIB, GTT, 0, gpus[0].vm, &bos[1].bo), "create");
+	must(drover_bo_create(gpus[0].dev, 3 * MIB + 4096, GTT, 0, gpus[0].vm, &bos[1].bo),
+	     "create");
 	must(drover_bo_create(gpus[0].dev, MIB, VRAM | GTT, 0, NULL, &bos[2].bo), "create");
 	must(drover_bo_export(bos[2].bo, &fd), "export");
 	must(drover_bo_import(gpus[1].dev, fd, &bos[3].bo), "import");
