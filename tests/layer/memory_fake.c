@@ -230,10 +230,7 @@ static VKAPI_ATTR void VKAPI_CALL driver_memory_types(VkPhysicalDevice handle,
 
 /* ---- The rest of the layer ---- */
 
-#ifdef LAYER_RECENT_DEVICES
 /* empty: what isn't there is looked for below */
-#endif
-
 struct layer_recent_device layer_recent_devices[LAYER_RECENT_DEVICES];
 
 struct layer_device *layer_device_find(const void *dispatch_key)
