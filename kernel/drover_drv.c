@@ -82,6 +82,9 @@ struct workqueue_struct *drover_fault_wq;
  */
 static DECLARE_RWSEM(drover_exclusive);
 
+/* Who holds it for writing. */
+static struct task_struct *drover_alone;
+
 #define DROVER_ROOM_TRIES 4
 
 static struct platform_device *drover_pdevs[DROVER_MAX_DEVICES];
@@ -119,13 +122,25 @@ int drover_make_room(int (*attempt)(void *data, bool evict_own), void *data)
 
 	if (down_write_killable(&drover_exclusive))
 		return -EINTR;
+	WRITE_ONCE(drover_alone, current);
 	for (tries = 0; drover_found_no_room(ret) && tries < DROVER_ROOM_TRIES; tries++) {
 		if (tries)
 			usleep_range(500, 1000);
 		ret = attempt(data, true);
 	}
+	WRITE_ONCE(drover_alone, NULL);
 	up_write(&drover_exclusive);
 	return ret;
+}
+
+/**
+ * drover_is_alone - is this a later try of drover_make_room()?
+ *
+ * Return: whether what has just been used may be evicted by now.
+ */
+bool drover_is_alone(void)
+{
+	return READ_ONCE(drover_alone) == current;
 }
 
 static void drover_client_free(struct kref *kref)

@@ -559,6 +559,7 @@ void drover_client_put(struct drover_client *client);
 struct drover_vm *drover_vm_lookup(struct drm_file *file, u32 id);
 
 int drover_make_room(int (*attempt)(void *data, bool evict_own), void *data);
+bool drover_is_alone(void);
 
 /* drover_bo.c */
 void drover_object_init(struct drover_object *object, struct drm_gem_object *gem);

@@ -89,10 +89,29 @@ static void drover_dma_buf_detach(struct dma_buf *dma_buf, struct dma_buf_attach
 	dma_resv_unlock(dma_buf->resv);
 }
 
+/*
+ * With a ticket there is one try: if it ended in a deadlock back-off, which TTM hides,
+ * nothing may be locked with that ticket any more. This driver's own imports
+ * come again by themselves.
+ */
+static int drover_dma_buf_validate(struct drover_bo *bo, struct dma_buf_attachment *attach)
+{
+	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
+	bool comes_again = attach->importer_ops == &drover_importer_ops && !drover_is_alone();
+	int ret;
+
+	if (dma_resv_locking_ctx(bo->ttm.base.resv))
+		return drover_bo_validate(bo, &ctx, comes_again);
+
+	ret = drover_bo_validate(bo, &ctx, true);
+	if (ret == -ENOMEM || ret == -ENOSPC)
+		ret = drover_bo_validate(bo, &ctx, false);
+	return ret;
+}
+
 /* Puts the BO where the attachment reaches it. */
 static int drover_dma_buf_place(struct drover_bo *bo, struct dma_buf_attachment *attach)
 {
-	struct ttm_operation_ctx ctx = { .interruptible = true, .gfp_retry_mayfail = true };
 	bool marked = false;
 	int ret;
 
@@ -109,9 +128,7 @@ static int drover_dma_buf_place(struct drover_bo *bo, struct dma_buf_attachment 
 		}
 	}
 
-	ret = drover_bo_validate(bo, &ctx, true);
-	if (ret == -ENOMEM || ret == -ENOSPC)
-		ret = drover_bo_validate(bo, &ctx, false);
+	ret = drover_dma_buf_validate(bo, attach);
 	if (ret && marked) {
 		attach->priv = NULL;
 		bo->gtt_attachments--;
