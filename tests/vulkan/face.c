@@ -39,11 +39,12 @@ static struct identity *identity_of(VkPhysicalDevice physical)
 
 static void each_gpu_has_a_name_and_ids_of_its_own(void)
 {
-	struct instance *instance = instance_open();
 	struct identity *identity[8];
+	struct instance *instance;
 	unsigned int i, j;
 
 	need_gpus(2);
+	instance = instance_open();
 	for (i = 0; i < num_gpus(); i++) {
 		char name[64];
 

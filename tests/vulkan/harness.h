@@ -97,7 +97,7 @@ struct device {
 	PFN_vkSetDeviceMemoryPriorityEXT set_memory_priority;
 };
 
-/** device_open() - a device for a virtual GPU; in an instance of its own if @instance is NULL */
+/** vulkan_device_open() - a device for a virtual GPU; in an instance of its own if @instance is NULL */
 struct device *vulkan_device_open(struct instance *instance, unsigned int gpu);
 void vulkan_device_close(struct device *device);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Memory of one virtual GPU: every type, buffers and images, contents seen by
- * shaders and by the CPU, new memory zeroed, budgets and limits. Two devices,
- * 16 MiB of VRAM and 32 MiB of GTT.
+ * shaders and by the CPU, new memory zeroed, budgets and limits. Two devices of
+ * 16 MiB of VRAM and 48 MiB of GTT.
  */
 #include "harness.h"
 
@@ -306,13 +306,16 @@ static void dedicated_allocations(void)
 
 static void budget_follows_allocations(void)
 {
-	struct device *device = vulkan_device_open(NULL, 0);
-	uint32_t type = vram_type(device), heap = device->memory.memoryTypes[type].heapIndex;
+	struct device *device;
+	uint32_t type, heap;
 	VkDeviceSize before, during, budget;
 	struct buffer buffer;
 	struct gpu other;
 
 	need_gpus(1);
+	device = vulkan_device_open(NULL, 0);
+	type = vram_type(device);
+	heap = device->memory.memoryTypes[type].heapIndex;
 	before = heap_usage(device, type, &budget);
 	check(budget && budget <= device->memory.memoryHeaps[heap].size,
 	      "the budget is %llu bytes, of a heap of %llu", (unsigned long long)budget,

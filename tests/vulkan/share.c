@@ -89,12 +89,14 @@ static void pass_buffer(const struct device *from, const struct device *to,
 
 static void buffers_between_gpus(void)
 {
-	struct instance *instance = instance_open();
-	struct device *devices[] = {vulkan_device_open(instance, 0),
-				    vulkan_device_open(instance, 1)};
+	struct instance *instance;
+	struct device *devices[2];
 	unsigned int i;
 
 	need_gpus(2);
+	instance = instance_open();
+	devices[0] = vulkan_device_open(instance, 0);
+	devices[1] = vulkan_device_open(instance, 1);
 	for (i = 0; i < 2; i++) {
 		pass_buffer(devices[i], devices[!i], DMA_BUF, vram_type(devices[i]));
 		pass_buffer(devices[i], devices[!i], DMA_BUF, gtt_type(devices[i]));
