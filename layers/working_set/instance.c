@@ -101,6 +101,18 @@ static bool add_extensions(struct layer_instance *instance)
 	return true;
 }
 
+/* Those that are to hear what is said while the instance is created or destroyed. */
+static bool add_messengers(struct layer_instance *instance, const VkInstanceCreateInfo *create_info)
+{
+	const VkBaseInStructure *structure = create_info->pNext;
+
+	for (; structure; structure = structure->pNext)
+		if (structure->sType == VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT &&
+		    !layer_log_add(&instance->log, VK_NULL_HANDLE, (const void *)structure))
+			return false;
+	return true;
+}
+
 static struct layer_instance *new_instance(const VkInstanceCreateInfo *create_info,
 					   const VkAllocationCallbacks *allocator)
 {
@@ -114,10 +126,13 @@ static struct layer_instance *new_instance(const VkInstanceCreateInfo *create_in
 		instance->allocator = &instance->allocator_copy;
 	}
 	pthread_mutex_init(&instance->physical_devices_lock, NULL);
+	layer_log_init(&instance->log);
 	instance->api_version = requested_version(create_info);
 	if (!extension_set_init(
 		    &instance->extensions, instance->allocator, VK_SYSTEM_ALLOCATION_SCOPE_INSTANCE,
 		    create_info->ppEnabledExtensionNames, create_info->enabledExtensionCount))
+		goto err_free;
+	if (!add_messengers(instance, create_info))
 		goto err_free;
 	layer_settings_read(&instance->settings, create_info, &instance->log);
 	if (!add_extensions(instance))
@@ -161,13 +176,6 @@ static VkResult create_below(struct layer_instance *instance,
 	return result;
 }
 
-/* A messenger in the create-info hears what is said while the instance is created. */
-static bool has_messenger(const VkInstanceCreateInfo *create_info)
-{
-	return layer_find_struct(create_info->pNext,
-				 VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT);
-}
-
 static void destroy_modules(struct layer_instance *instance, int outermost)
 {
 	for (int i = outermost; i < LAYER_MODULE_COUNT; i++)
@@ -191,17 +199,14 @@ static VkResult create_modules(struct layer_instance *instance)
 }
 
 /* What can't fail: loaders don't survive a layer that gives up an instance that was created below. */
-static void finish_create(struct layer_instance *instance, const VkInstanceCreateInfo *create_info,
-			  struct table_spare *spare)
+static void finish_create(struct layer_instance *instance, struct table_spare *spare)
 {
 	vkuInitInstanceDispatchTable(instance->handle, &instance->next,
 				     instance->next_get_instance_proc_addr);
-	layer_log_begin(&instance->log, instance->handle, instance->next.SubmitDebugUtilsMessageEXT,
-			has_messenger(create_info));
+	instance->log.instance = instance->handle;
 	layer_instance_build_dispatch(instance);
 	layer_instance_remember(instance, spare);
-	if (has_messenger(create_info))
-		atomic_fetch_sub(&instance->log.messengers, 1);
+	layer_log_during(&instance->log, false);
 }
 
 VKAPI_ATTR VkResult VKAPI_CALL layer_create_instance(const VkInstanceCreateInfo *create_info,
@@ -223,7 +228,7 @@ VKAPI_ATTR VkResult VKAPI_CALL layer_create_instance(const VkInstanceCreateInfo 
 	if (result != VK_SUCCESS)
 		goto err_modules;
 	instance->handle = *handle;
-	finish_create(instance, create_info, &spare);
+	finish_create(instance, &spare);
 	table_spare_fini(&spare);
 	return VK_SUCCESS;
 
@@ -244,6 +249,7 @@ VKAPI_ATTR void VKAPI_CALL layer_destroy_instance(VkInstance handle,
 	if (!handle)
 		return;
 	instance = layer_instance_of(handle);
+	layer_log_during(&instance->log, true);
 	destroy_modules(instance, 0);
 	/* another instance may get the same dispatch pointer as soon as it's free */
 	layer_instance_forget(instance);

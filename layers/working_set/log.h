@@ -6,11 +6,10 @@
 #ifndef LAYER_LOG_H
 #define LAYER_LOG_H
 
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdbool.h>
 
 #include <vulkan/vulkan.h>
-#include <vulkan/utility/vk_dispatch_table.h>
 
 #include "table.h"
 
@@ -23,23 +22,37 @@ enum layer_log_level {
 	LAYER_LOG_ERROR,
 };
 
-#define LAYER_LOG_WAITING 4
+struct layer_messenger;
 
 struct layer_log {
-	/* NULL: not there yet; what is said waits (or is lost, if it is too much). */
+	/* For the messages; NULL: not there yet. */
 	VkInstance instance;
-	char *waiting[LAYER_LOG_WAITING];
-	PFN_vkSubmitDebugUtilsMessageEXT submit;
-	/* Messengers that exist, and those of the instance's create-info while it is being made. */
-	atomic_uint messengers;
+	pthread_mutex_t lock;
+	/* Under the lock. */
+	struct layer_messenger *messengers;
 	/* What was said, by the text's hash. */
 	struct table said;
 };
 
-/* Says what was waiting for the instance. Not for several threads, as the instance isn't yet. */
-void layer_log_begin(struct layer_log *log, VkInstance instance,
-		     PFN_vkSubmitDebugUtilsMessageEXT submit, bool has_messenger);
+void layer_log_init(struct layer_log *log);
 void layer_log_fini(struct layer_log *log);
+
+/*
+ * layer_log_add() - hear the messages through a messenger of the application
+ * @handle: of the messenger; null: it is in the instance's create-info, and is used only while the
+ *	    instance is created and destroyed
+ *
+ * The callbacks are called by the layer itself: what the loader offers for it takes a lock that the loader
+ * holds while it creates instances and devices.
+ *
+ * Return: false: no memory.
+ */
+bool layer_log_add(struct layer_log *log, VkDebugUtilsMessengerEXT handle,
+		   const VkDebugUtilsMessengerCreateInfoEXT *info);
+void layer_log_remove(struct layer_log *log, VkDebugUtilsMessengerEXT handle);
+
+/* layer_log_during() - use those of the create-info, or don't */
+void layer_log_during(struct layer_log *log, bool creation_or_destruction);
 
 /*
  * layer_log() - say something, once per instance

@@ -76,23 +76,25 @@ static bool get_bool(VkuLayerSettingSet set, const char *name)
 	return count && value;
 }
 
-/* A misspelt setting would otherwise just do nothing. */
-static void report_unknown(const VkLayerSettingsCreateInfoEXT *create_info)
+static bool is_known(const char *name)
 {
-	uint32_t num_known = sizeof(setting_names) / sizeof(setting_names[0]);
-	const char *known[sizeof(setting_names) / sizeof(setting_names[0])];
-	const char *unknown[8];
-	uint32_t count = sizeof(unknown) / sizeof(unknown[0]);
-
-	memcpy(known, setting_names, sizeof(known));
-	if (!create_info ||
-	    vkuGetUnknownSettings(create_info, num_known, known, &count, unknown) < 0)
-		return;
-	for (uint32_t i = 0; i < count; i++)
-		report(unknown[i], "there is no such setting");
+	for (size_t i = 0; i < sizeof(setting_names) / sizeof(setting_names[0]); i++)
+		if (!strcmp(setting_names[i], name))
+			return true;
+	return false;
 }
 
-/* The library looks at the settings of all layers. */
+/* A misspelt setting would otherwise just do nothing. Other layers' settings are in the same lists. */
+static void report_unknown(const VkLayerSettingsCreateInfoEXT *create_info)
+{
+	for (; create_info; create_info = vkuNextLayerSettingsCreateInfo(create_info))
+		for (uint32_t i = 0; i < create_info->settingCount; i++)
+			if (!strcmp(create_info->pSettings[i].pLayerName, LAYER_NAME) &&
+			    !is_known(create_info->pSettings[i].pSettingName))
+				report(create_info->pSettings[i].pSettingName,
+				       "there is no such setting");
+}
+
 void layer_settings_read(struct layer_settings *settings, const VkInstanceCreateInfo *create_info,
 			 struct layer_log *log)
 {

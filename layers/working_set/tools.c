@@ -15,9 +15,11 @@ create_messenger(VkInstance handle, const VkDebugUtilsMessengerCreateInfoEXT *cr
 	VkResult result = instance->below[LAYER_MODULE_TOOLS].CreateDebugUtilsMessengerEXT(
 		handle, create_info, allocator, messenger);
 
-	if (result == VK_SUCCESS)
-		atomic_fetch_add(&instance->log.messengers, 1);
-	return result;
+	if (result != VK_SUCCESS || layer_log_add(&instance->log, *messenger, create_info))
+		return result;
+	instance->below[LAYER_MODULE_TOOLS].DestroyDebugUtilsMessengerEXT(handle, *messenger,
+									  allocator);
+	return VK_ERROR_OUT_OF_HOST_MEMORY;
 }
 
 static VKAPI_ATTR void VKAPI_CALL destroy_messenger(VkInstance handle,
@@ -27,7 +29,7 @@ static VKAPI_ATTR void VKAPI_CALL destroy_messenger(VkInstance handle,
 	struct layer_instance *instance = layer_instance_of(handle);
 
 	if (messenger)
-		atomic_fetch_sub(&instance->log.messengers, 1);
+		layer_log_remove(&instance->log, messenger);
 	instance->below[LAYER_MODULE_TOOLS].DestroyDebugUtilsMessengerEXT(handle, messenger,
 									  allocator);
 }
