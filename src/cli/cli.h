@@ -242,7 +242,7 @@ void layer_settings_free(struct setting *settings, size_t count);
 
 /** struct variable - one variable of the environment */
 struct variable {
-	const char *name;
+	char *name;
 	char *value;
 };
 

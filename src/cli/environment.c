@@ -13,11 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Takes the value over. */
 static void set(struct environment *environment, const char *name, char *value)
 {
 	if (environment->count == ARRAY_SIZE(environment->items))
 		die(EXIT_FAILURE, "too many variables");
-	environment->items[environment->count++] = (struct variable){name, value};
+	environment->items[environment->count++] = (struct variable){text("%s", name), value};
 }
 
 /* ---- The layer ---- */
@@ -64,6 +65,7 @@ static void set_setting(struct environment *environment, const char *setting)
 	for (char *at = name; *at; at++)
 		*at = (char)toupper((unsigned char)*at);
 	set(environment, name, text("%s", value + 1));
+	free(name);
 }
 
 static char *joined(const struct strings *values)
@@ -261,7 +263,9 @@ void environment_apply(const struct environment *environment)
 
 void environment_free(struct environment *environment)
 {
-	for (size_t i = 0; i < environment->count; i++)
+	for (size_t i = 0; i < environment->count; i++) {
+		free(environment->items[i].name);
 		free(environment->items[i].value);
+	}
 	environment->count = 0;
 }

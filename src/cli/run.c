@@ -154,11 +154,10 @@ static void print_export(const struct variable *variable)
 	puts("'");
 }
 
-static int dry_run(const struct environment *environment)
+static void print_exports(const struct environment *environment)
 {
 	for (size_t i = 0; i < environment->count; i++)
 		print_export(&environment->items[i]);
-	return EXIT_SUCCESS;
 }
 
 static _Noreturn void execute(char **argv)
@@ -182,8 +181,12 @@ int run_main(int argc, char **argv)
 	options.gpus = choose_gpus(options.gpus);
 	if (!environment_make(&options, &environment, &error))
 		die(EXIT_RUN, "%s", error);
-	if (only_print)
-		return dry_run(&environment);
-	environment_apply(&environment);
-	execute(argv + optind);
+	strings_free(&options.settings);
+	if (!only_print) {
+		environment_apply(&environment);
+		execute(argv + optind);
+	}
+	print_exports(&environment);
+	environment_free(&environment);
+	return EXIT_SUCCESS;
 }
