@@ -119,6 +119,9 @@ static void own_batch_drop(struct call *call, struct own_batch *own)
 
 void pieces_account(struct call *call, uint32_t first, uint32_t end)
 {
+	/* without timelines nothing can be uncertain, and queues needn't share a lock */
+	if (!atomic_load_explicit(&call->device->track->num_timelines, memory_order_relaxed))
+		return;
 	for (uint32_t i = first; i < end; i++)
 		call->format->account(call->device, &call->queue->timelines, pieces_batch(call, i));
 }

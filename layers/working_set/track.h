@@ -44,6 +44,8 @@ struct track_device {
 	 * recorded, timeline semaphores, and the setting every_submit.
 	 */
 	atomic_uint attention;
+	/* The timeline semaphores among them. */
+	atomic_uint num_timelines;
 	/* How many memory objects are known. */
 	atomic_uint num_memories;
 	/* Protects what is counted, and the list. */
