@@ -4,7 +4,7 @@
  * application on the CPU's driver as it is.
  *
  * A frame is one submission that runs a compute shader over each buffer of the working set once. Both applications are in
- * this process, each with an instance of its own, and take turns; a repetition's ratio is of neighbours. In the end
+ * this process, each with an instance of its own, and take turns, frame by frame; ratios are of neighbours. In the end
  * both must have computed the same.
  *
  * What doesn't fit into VRAM is evicted once, when it is allocated, and used from GTT. So that is measured, and
@@ -27,7 +27,8 @@
 #define MAX_BUFFERS  96
 #define GROUPS       64
 #define REPS         9
-#define FRAMES       3
+/* a repetition's frames at 1 × VRAM: more of smaller ones */
+#define FRAMES       6
 #define SIZES        5
 /* everything fits: the one that the target is about */
 #define HEADLINE     0
@@ -331,8 +332,8 @@ static void record_frame(struct working_set *set)
 	VK(vkEndCommandBuffer(set->frame));
 }
 
-/* Seconds per frame. */
-static double run_frames(struct working_set *set, unsigned int count)
+/* Seconds that a frame takes. */
+static double run_frame(struct working_set *set)
 {
 	const VkSubmitInfo submit = {
 		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
@@ -342,13 +343,11 @@ static double run_frames(struct working_set *set, unsigned int count)
 	struct app *app = set->app;
 	uint64_t start = now_ns();
 
-	for (unsigned int i = 0; i < count; i++) {
-		record_frame(set);
-		VK(vkQueueSubmit(app->queue, 1, &submit, app->done));
-		VK(vkWaitForFences(app->device, 1, &app->done, VK_TRUE, UINT64_MAX));
-		VK(vkResetFences(app->device, 1, &app->done));
-	}
-	return (double)(now_ns() - start) / 1e9 / count;
+	record_frame(set);
+	VK(vkQueueSubmit(app->queue, 1, &submit, app->done));
+	VK(vkWaitForFences(app->device, 1, &app->done, VK_TRUE, UINT64_MAX));
+	VK(vkResetFences(app->device, 1, &app->done));
+	return (double)(now_ns() - start) / 1e9;
 }
 
 static void compare(const struct working_set *plain, const struct working_set *layer)
@@ -388,25 +387,32 @@ static void press(struct drover_device *other, uint64_t size, uint32_t placement
 	drover_bo_unref(bo);
 }
 
-static void measure_once(struct drover_device *other, struct working_set *plain,
-			 struct working_set *layer, struct results *results, size_t size)
+/* A frame of each, right after one another; which one is first changes. */
+static void measure_pair(struct working_set *plain, struct working_set *layer,
+			 struct results *results, size_t size, bool plain_first)
 {
-	const struct drm_drover_device_info info = gpu_info(other);
-	double layer_time = run_frames(layer, FRAMES);
-	double plain_time = run_frames(plain, FRAMES), pressed_time, rate = copy_rate();
-	uint64_t moved;
+	double plain_time = plain_first ? run_frame(plain) : 0, layer_time = run_frame(layer);
 
+	if (!plain_first)
+		plain_time = run_frame(plain);
 	samples_add(&results->plain[size], 1 / plain_time);
 	samples_add(&results->layer[size], 1 / layer_time);
 	samples_add(&results->ratio[size], plain_time / layer_time);
+}
+
+static void measure_pressed(struct drover_device *other, struct working_set *plain,
+			    struct working_set *layer, struct results *results, size_t size)
+{
+	const struct drm_drover_device_info info = gpu_info(other);
+	double plain_time, pressed_time, rate = copy_rate();
+	uint64_t moved;
 
 	press(other, info.vram_size, DRM_DROVER_PLACEMENT_VRAM);
 	press(other, info.gtt_size, DRM_DROVER_PLACEMENT_GTT);
 	moved = gpu_info(other).bytes_moved;
-	pressed_time = run_frames(layer, 1);
+	pressed_time = run_frame(layer);
 	moved = gpu_info(other).bytes_moved - moved;
-	/* the same number of frames for both */
-	plain_time = run_frames(plain, 1);
+	plain_time = run_frame(plain);
 	samples_add(&results->pressed[size], 1 / pressed_time);
 	samples_add(&results->pressed_ratio[size], plain_time / pressed_time);
 	samples_add(&results->bytes_moved[size], (double)moved);
@@ -422,14 +428,16 @@ static void measure(struct drover_device *other, struct results *results, struct
 	struct working_set *layer = set_create(layer_app, sizes[size]);
 
 	/* the first frames, which compile and allocate, aren't counted */
-	run_frames(plain, 1);
-	run_frames(layer, 1);
+	run_frame(plain);
+	run_frame(layer);
 	if (sizes[size] > 1 && gpu_info(other).evictions == before)
 		die("a working set of %.1f × VRAM, and nothing was evicted", sizes[size]);
 	before = gpu_info(other).evictions;
 	for (unsigned int rep = 0; rep < REPS; rep++) {
 		progress("%.1f × VRAM, repetition %u of %d", sizes[size], rep + 1, REPS);
-		measure_once(other, plain, layer, results, size);
+		for (unsigned int i = 0; i < FRAMES / sizes[size]; i++)
+			measure_pair(plain, layer, results, size, i % 2);
+		measure_pressed(other, plain, layer, results, size);
 	}
 	results->evictions[size] = gpu_info(other).evictions - before;
 	if (results->evictions[size] < REPS * layer->count)
@@ -488,6 +496,7 @@ static void report_results(struct report *report, const struct results *results)
 		      0.95);
 }
 
+/* Ratios: what else runs on the machine changes between one size and the next, and for both alike. */
 static void draw(const struct report *report, const struct results *results)
 {
 	double x[SIZES], y[3][SIZES];
@@ -503,18 +512,16 @@ static void draw(const struct report *report, const struct results *results)
 		.title = "A Vulkan application with more memory than VRAM",
 		.subtitle = "a compute shader over the whole working set per frame; medians",
 		.x_label = "working set, × VRAM (64 MiB)",
-		.y_label = "MiB of working set per second",
+		.y_label = "frames/s, of plain lavapipe's",
 		.lines = lines,
 		.num_lines = ARRAY_SIZE(lines),
 	};
 
 	for (size_t i = 0; i < SIZES; i++) {
-		double mib = sizes[i] * (double)VRAM / (double)MIB;
-
 		x[i] = sizes[i];
-		y[0][i] = mib * samples_median(&results->layer[i]);
-		y[1][i] = mib * samples_median(&results->pressed[i]);
-		y[2][i] = mib * samples_median(&results->plain[i]);
+		y[0][i] = samples_median(&results->ratio[i]);
+		y[1][i] = samples_median(&results->pressed_ratio[i]);
+		y[2][i] = 1;
 	}
 	plot_lines(report, &plot);
 }
