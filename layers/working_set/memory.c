@@ -316,7 +316,7 @@ static VkResult memory_device_create(struct layer_device *device,
 	memory->drover = virtual_gpu->drover;
 	memory->vm = virtual_gpu->vm;
 	memory->aperture = virtual_gpu->aperture;
-	memory->gpu = virtual_gpu->gpu->position;
+	memory->gpu = virtual_gpu->gpu->info.device_index;
 	memory->heap_sizes[USAGE_HEAP_VRAM] = virtual_gpu->gpu->info.vram_size;
 	memory->heap_sizes[USAGE_HEAP_GTT] = virtual_gpu->gpu->info.gtt_size;
 	result = find_driver_memory_type(device, memory->aperture + virtual_gpu->va_start,

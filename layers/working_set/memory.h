@@ -29,7 +29,7 @@ struct memory_device {
 	struct drover_vm *vm;
 	/* the aperture: the CPU's address of GPU address 0 */
 	char *aperture;
-	/* which virtual GPU */
+	/* which virtual GPU: the kernel's number of it, see usage.h */
 	uint32_t gpu;
 	uint64_t heap_sizes[USAGE_HEAP_COUNT];
 	/* the driver's memory type that host pointers are imported with */

@@ -53,8 +53,8 @@ void memory_properties_fill_budget(const struct virtual_gpu *gpu,
 		info = gpu->info; /* it went away */
 	for (uint32_t i = 0; i < VK_MAX_MEMORY_HEAPS; i++)
 		budget->heapUsage[i] = budget->heapBudget[i] = 0;
-	fill_heap(budget, VIRTUAL_GPU_VRAM, usage_of(gpu->position, USAGE_HEAP_VRAM),
+	fill_heap(budget, VIRTUAL_GPU_VRAM, usage_of(gpu->info.device_index, USAGE_HEAP_VRAM),
 		  info.vram_size, info.vram_used);
-	fill_heap(budget, VIRTUAL_GPU_GTT, usage_of(gpu->position, USAGE_HEAP_GTT), info.gtt_size,
+	fill_heap(budget, VIRTUAL_GPU_GTT, usage_of(gpu->info.device_index, USAGE_HEAP_GTT), info.gtt_size,
 		  info.gtt_used);
 }

@@ -20,7 +20,7 @@ enum usage_heap { USAGE_HEAP_VRAM, USAGE_HEAP_GTT, USAGE_HEAP_COUNT };
 
 /*
  * usage_add() - count an allocation, if it may be made
- * @gpu: which virtual GPU: its position among drover's devices
+ * @gpu: which virtual GPU: its device_index, which stays what it is when others come and go
  * @heap_sizes: how large the heaps are
  *
  * Thread-safe, as the others here.

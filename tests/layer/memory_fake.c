@@ -23,8 +23,9 @@ struct drover_vm {
 
 static struct drover_vm vm;
 static struct virtual_gpu gpu = {
-	.position = 3,
-	.info = {.vram_size = FAKE_VRAM, .gtt_size = FAKE_GTT},
+	/* usage goes by the device's number, not by how many others could be opened */
+	.position = 1,
+	.info = {.device_index = 3, .vram_size = FAKE_VRAM, .gtt_size = FAKE_GTT},
 };
 static struct virtual_gpu_device virtual_gpu = {
 	.gpu = &gpu,
@@ -205,13 +206,69 @@ static VKAPI_ATTR void VKAPI_CALL driver_set_priority(VkDevice handle, VkDeviceM
 	fake.priorities++;
 }
 
-/* The handle says which types there are. */
+/* The handle says which types there are; the alignment, which of the commands was called. */
+static VkMemoryRequirements requirements_of(uint64_t handle, enum fake_requirements command)
+{
+	return (VkMemoryRequirements){
+		.size = 100,
+		.alignment = 64u << command,
+		.memoryTypeBits = (uint32_t)handle,
+	};
+}
+
 static VKAPI_ATTR void VKAPI_CALL driver_buffer_requirements(VkDevice handle, VkBuffer buffer,
 							     VkMemoryRequirements *requirements)
 {
 	(void)handle;
-	*requirements = (VkMemoryRequirements){
-		.size = 100, .alignment = 64, .memoryTypeBits = (uint32_t)(uint64_t)buffer};
+	*requirements = requirements_of((uint64_t)buffer, FAKE_OF_BUFFER);
+}
+
+static VKAPI_ATTR void VKAPI_CALL driver_image_requirements(VkDevice handle, VkImage image,
+							    VkMemoryRequirements *requirements)
+{
+	(void)handle;
+	*requirements = requirements_of((uint64_t)image, FAKE_OF_IMAGE);
+}
+
+#define DRIVER_REQUIREMENTS2(function, info_type, handle_of_info, command)                 \
+	static VKAPI_ATTR void VKAPI_CALL function(VkDevice handle, const info_type *info, \
+						   VkMemoryRequirements2 *requirements)    \
+	{                                                                                  \
+		(void)handle;                                                              \
+		requirements->memoryRequirements =                                         \
+			requirements_of((uint64_t)(handle_of_info), command);              \
+	}
+
+DRIVER_REQUIREMENTS2(driver_buffer_requirements2, VkBufferMemoryRequirementsInfo2, info->buffer,
+		     FAKE_OF_BUFFER2)
+DRIVER_REQUIREMENTS2(driver_buffer_requirements2_khr, VkBufferMemoryRequirementsInfo2, info->buffer,
+		     FAKE_OF_BUFFER2_KHR)
+DRIVER_REQUIREMENTS2(driver_image_requirements2, VkImageMemoryRequirementsInfo2, info->image,
+		     FAKE_OF_IMAGE2)
+DRIVER_REQUIREMENTS2(driver_image_requirements2_khr, VkImageMemoryRequirementsInfo2, info->image,
+		     FAKE_OF_IMAGE2_KHR)
+/* these have no handle: the create-info's size or width says which types there are */
+DRIVER_REQUIREMENTS2(driver_buffer_info_requirements, VkDeviceBufferMemoryRequirements,
+		     info->pCreateInfo->size, FAKE_OF_BUFFER_INFO)
+DRIVER_REQUIREMENTS2(driver_buffer_info_requirements_khr, VkDeviceBufferMemoryRequirements,
+		     info->pCreateInfo->size, FAKE_OF_BUFFER_INFO_KHR)
+DRIVER_REQUIREMENTS2(driver_image_info_requirements, VkDeviceImageMemoryRequirements,
+		     info->pCreateInfo->extent.width, FAKE_OF_IMAGE_INFO)
+DRIVER_REQUIREMENTS2(driver_image_info_requirements_khr, VkDeviceImageMemoryRequirements,
+		     info->pCreateInfo->extent.width, FAKE_OF_IMAGE_INFO_KHR)
+
+static void fill_requirements(VkuDeviceDispatchTable *table)
+{
+	table->GetBufferMemoryRequirements = driver_buffer_requirements;
+	table->GetImageMemoryRequirements = driver_image_requirements;
+	table->GetBufferMemoryRequirements2 = driver_buffer_requirements2;
+	table->GetBufferMemoryRequirements2KHR = driver_buffer_requirements2_khr;
+	table->GetImageMemoryRequirements2 = driver_image_requirements2;
+	table->GetImageMemoryRequirements2KHR = driver_image_requirements2_khr;
+	table->GetDeviceBufferMemoryRequirements = driver_buffer_info_requirements;
+	table->GetDeviceBufferMemoryRequirementsKHR = driver_buffer_info_requirements_khr;
+	table->GetDeviceImageMemoryRequirements = driver_image_info_requirements;
+	table->GetDeviceImageMemoryRequirementsKHR = driver_image_info_requirements_khr;
 }
 
 static VKAPI_ATTR void VKAPI_CALL driver_memory_types(VkPhysicalDevice handle,
@@ -274,7 +331,7 @@ VkDevice fake_device_open(void)
 	below->FreeMemory = driver_free;
 	below->GetMemoryHostPointerPropertiesEXT = driver_pointer_properties;
 	below->SetDeviceMemoryPriorityEXT = driver_set_priority;
-	below->GetBufferMemoryRequirements = driver_buffer_requirements;
+	fill_requirements(below);
 	device.next = *below;
 	return memory_module.device_create(&device, NULL) ? VK_NULL_HANDLE : device.handle;
 }

@@ -16,6 +16,20 @@
 #define FAKE_DRIVER_TYPES 0x6u
 #define FAKE_DRIVER_TYPE  2u
 
+/* The commands that ask for memory requirements. */
+enum fake_requirements {
+	FAKE_OF_BUFFER,
+	FAKE_OF_IMAGE,
+	FAKE_OF_BUFFER2,
+	FAKE_OF_BUFFER2_KHR,
+	FAKE_OF_IMAGE2,
+	FAKE_OF_IMAGE2_KHR,
+	FAKE_OF_BUFFER_INFO,
+	FAKE_OF_BUFFER_INFO_KHR,
+	FAKE_OF_IMAGE_INFO,
+	FAKE_OF_IMAGE_INFO_KHR,
+};
+
 /* What exists, and what happened last. */
 struct fake {
 	int bos;
