@@ -457,19 +457,79 @@ static void host_pointers_of_the_application(void **state)
 	assert_nothing_exists();
 }
 
+/* @types: what the driver says; @command: which of its commands has to have been asked */
+static void check_requirements(const VkMemoryRequirements *answer, uint32_t types,
+			       enum fake_requirements command)
+{
+	/* what can't be in a host pointer can't be in a BO */
+	assert_int_equal(answer->memoryTypeBits,
+			 types & 1u << FAKE_DRIVER_TYPE ? 1u << VRAM | 1u << GTT : 0);
+	assert_int_equal(answer->size, 100);
+	assert_int_equal(answer->alignment, 64u << command);
+}
+
+/* Asks one of the second versions, whose structures differ. */
+#define CHECK_REQUIREMENTS2(name, info, types, command)                                            \
+	do {                                                                                       \
+		VkMemoryRequirements2 answer2 = {.sType =                                          \
+							 VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2}; \
+		PFN_vkGet##name ask2 = FAKE_COMMAND(Get##name);                                    \
+                                                                                                   \
+		assert_non_null(ask2);                                                             \
+		ask2(device, info, &answer2);                                                      \
+		check_requirements(&answer2.memoryRequirements, types, command);                   \
+	} while (0)
+
+static void check_requirements_of_objects(uint32_t types)
+{
+	VkBufferMemoryRequirementsInfo2 buffer = {
+		.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_REQUIREMENTS_INFO_2,
+		.buffer = (VkBuffer)(uint64_t)types,
+	};
+	VkImageMemoryRequirementsInfo2 image = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_REQUIREMENTS_INFO_2,
+		.image = (VkImage)(uint64_t)types,
+	};
+	VkMemoryRequirements answer;
+
+	FAKE_COMMAND(GetBufferMemoryRequirements)(device, buffer.buffer, &answer);
+	check_requirements(&answer, types, FAKE_OF_BUFFER);
+	FAKE_COMMAND(GetImageMemoryRequirements)(device, image.image, &answer);
+	check_requirements(&answer, types, FAKE_OF_IMAGE);
+	CHECK_REQUIREMENTS2(BufferMemoryRequirements2, &buffer, types, FAKE_OF_BUFFER2);
+	CHECK_REQUIREMENTS2(BufferMemoryRequirements2KHR, &buffer, types, FAKE_OF_BUFFER2_KHR);
+	CHECK_REQUIREMENTS2(ImageMemoryRequirements2, &image, types, FAKE_OF_IMAGE2);
+	CHECK_REQUIREMENTS2(ImageMemoryRequirements2KHR, &image, types, FAKE_OF_IMAGE2_KHR);
+}
+
+static void check_requirements_of_infos(uint32_t types)
+{
+	VkBufferCreateInfo buffer_info = {.size = types};
+	VkImageCreateInfo image_info = {.extent.width = types};
+	VkDeviceBufferMemoryRequirements buffer = {
+		.sType = VK_STRUCTURE_TYPE_DEVICE_BUFFER_MEMORY_REQUIREMENTS,
+		.pCreateInfo = &buffer_info,
+	};
+	VkDeviceImageMemoryRequirements image = {
+		.sType = VK_STRUCTURE_TYPE_DEVICE_IMAGE_MEMORY_REQUIREMENTS,
+		.pCreateInfo = &image_info,
+	};
+
+	CHECK_REQUIREMENTS2(DeviceBufferMemoryRequirements, &buffer, types, FAKE_OF_BUFFER_INFO);
+	CHECK_REQUIREMENTS2(DeviceBufferMemoryRequirementsKHR, &buffer, types,
+			    FAKE_OF_BUFFER_INFO_KHR);
+	CHECK_REQUIREMENTS2(DeviceImageMemoryRequirements, &image, types, FAKE_OF_IMAGE_INFO);
+	CHECK_REQUIREMENTS2(DeviceImageMemoryRequirementsKHR, &image, types,
+			    FAKE_OF_IMAGE_INFO_KHR);
+}
+
 static void requirements(void **state)
 {
-	VkMemoryRequirements answer;
-	PFN_vkGetBufferMemoryRequirements ask = FAKE_COMMAND(GetBufferMemoryRequirements);
-
 	(void)state;
-	ask(device, (VkBuffer)(uint64_t)FAKE_DRIVER_TYPES, &answer);
-	assert_int_equal(answer.memoryTypeBits, 1 << VRAM | 1 << GTT);
-	assert_int_equal(answer.size, 100);
-	assert_int_equal(answer.alignment, 64);
-	/* what can't be in a host pointer can't be in a BO */
-	ask(device, (VkBuffer)(uint64_t)(1u << 0), &answer);
-	assert_int_equal(answer.memoryTypeBits, 0);
+	check_requirements_of_objects(FAKE_DRIVER_TYPES);
+	check_requirements_of_infos(FAKE_DRIVER_TYPES);
+	check_requirements_of_objects(1u << 0);
+	check_requirements_of_infos(1u << 0);
 }
 
 static void a_bind_that_fails_costs_no_address(void **state)
@@ -533,6 +593,38 @@ static void a_device_goes_with_its_memory(void **state)
 	assert_null(fake_layer_device()->memory);
 }
 
+/* A device that gets no memory objects has nothing of them, and another can be made. */
+static void a_device_that_cannot_be_made(void **state)
+{
+	struct layer_device *layer_device = fake_layer_device();
+	int failures = 0;
+
+	(void)state;
+	fake_device_close();
+	/* the driver takes no pointer into the aperture */
+	fake.fail_at = 1;
+	assert_int_equal(memory_module.device_create(layer_device, NULL),
+			 VK_ERROR_INITIALIZATION_FAILED);
+	assert_null(layer_device->memory);
+	for (;; failures++) {
+		VkResult result;
+
+		callocs_left = failures;
+		result = memory_module.device_create(layer_device, NULL);
+		callocs_left = -1;
+		if (result == VK_SUCCESS)
+			break;
+		assert_int_equal(result, VK_ERROR_OUT_OF_HOST_MEMORY);
+		assert_null(layer_device->memory);
+		assert_null(fake_command("vkAllocateMemory"));
+		/* as layer_destroy_device() does it: nothing is undone twice */
+		memory_module.device_destroy(layer_device);
+	}
+	/* the module's own, and the account of addresses */
+	assert_int_equal(failures, 2);
+	assert_non_null(fake_command("vkAllocateMemory"));
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -551,6 +643,7 @@ int main(void)
 		TEST(a_bind_that_fails_costs_no_address),
 		TEST(an_unbind_that_fails_costs_the_address),
 		TEST(a_device_goes_with_its_memory),
+		TEST(a_device_that_cannot_be_made),
 	};
 
 	return cmocka_run_group_tests_name("memory objects", tests, NULL, NULL);
