@@ -24,7 +24,9 @@ static bool is_shared(VkExternalMemoryHandleTypeFlagBits type)
 	return type & SHARED_TYPES;
 }
 
-static VkExternalMemoryProperties shared_properties(VkExternalMemoryHandleTypeFlagBits type)
+/* @types: the types that such a resource can be shared as */
+static VkExternalMemoryProperties shared_properties(VkExternalMemoryHandleTypeFlagBits type,
+						    VkExternalMemoryHandleTypeFlags types)
 {
 	return (VkExternalMemoryProperties){
 		.externalMemoryFeatures = VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT |
@@ -32,9 +34,9 @@ static VkExternalMemoryProperties shared_properties(VkExternalMemoryHandleTypeFl
 		/* what came as a dma-buf may be another device's; an opaque fd never is */
 		.exportFromImportedHandleTypes =
 			type == VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT
-				? SHARED_TYPES
+				? types
 				: VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT,
-		.compatibleHandleTypes = SHARED_TYPES,
+		.compatibleHandleTypes = types,
 	};
 }
 
@@ -51,7 +53,8 @@ static void external_buffer(PFN_vkGetPhysicalDeviceExternalBufferProperties belo
 	if (info->flags & SPARSE_BUFFER_FLAGS)
 		properties->externalMemoryProperties = (VkExternalMemoryProperties){0};
 	else if (is_shared(info->handleType))
-		properties->externalMemoryProperties = shared_properties(info->handleType);
+		properties->externalMemoryProperties =
+			shared_properties(info->handleType, SHARED_TYPES);
 	else
 		below(handle, info, properties);
 }
@@ -142,30 +145,38 @@ static const void *without_handle_type(const void *chain,
 	return count ? copies : NULL;
 }
 
+/* What images of a tiling can be shared as: nobody else knows the driver's own tiling. */
+static VkExternalMemoryHandleTypeFlags shared_types_of_tiling(VkImageTiling tiling)
+{
+	return tiling == VK_IMAGE_TILING_OPTIMAL ? VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT
+						 : SHARED_TYPES;
+}
+
 /* The driver says whether there can be such an image, the layer whether it can be shared. */
 static VkResult shared_image(PFN_vkGetPhysicalDeviceImageFormatProperties2 below,
 			     VkPhysicalDevice handle, const VkPhysicalDeviceImageFormatInfo2 *info,
 			     VkExternalMemoryHandleTypeFlagBits type,
 			     VkImageFormatProperties2 *properties)
 {
+	VkExternalMemoryHandleTypeFlags types = shared_types_of_tiling(info->tiling);
 	union image_format_struct copies[MAX_IMAGE_FORMAT_STRUCTS];
 	VkPhysicalDeviceImageFormatInfo2 changed = *info;
 	VkExternalImageFormatProperties *external;
 	VkResult result;
 
-	/* nobody else knows the driver's own tiling */
-	if (type == VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT &&
-	    info->tiling == VK_IMAGE_TILING_OPTIMAL) {
+	external = (void *)layer_find_struct(properties->pNext,
+					     VK_STRUCTURE_TYPE_EXTERNAL_IMAGE_FORMAT_PROPERTIES);
+	if (external)
+		external->externalMemoryProperties = (VkExternalMemoryProperties){0};
+	if (!(types & type)) {
 		properties->imageFormatProperties = (VkImageFormatProperties){0};
 		return VK_ERROR_FORMAT_NOT_SUPPORTED;
 	}
 	changed.pNext = without_handle_type(info->pNext, copies);
 	result = below(handle, &changed, properties);
-	external = (void *)layer_find_struct(properties->pNext,
-					     VK_STRUCTURE_TYPE_EXTERNAL_IMAGE_FORMAT_PROPERTIES);
 	if (external)
 		external->externalMemoryProperties = result == VK_SUCCESS
-							     ? shared_properties(type)
+							     ? shared_properties(type, types)
 							     : (VkExternalMemoryProperties){0};
 	return result;
 }

@@ -277,6 +277,59 @@ static VkExternalMemoryFeatureFlags buffer_features(const struct device *device,
 	return properties.externalMemoryProperties.externalMemoryFeatures;
 }
 
+/* Asks whether images of the optimal tiling can be shared. */
+static VkResult ask_about_optimal_images(const struct device *device,
+					 VkExternalMemoryHandleTypeFlagBits handle_type,
+					 VkExternalMemoryProperties *external)
+{
+	const VkPhysicalDeviceExternalImageFormatInfo handle_info = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_IMAGE_FORMAT_INFO,
+		.handleType = handle_type,
+	};
+	const VkPhysicalDeviceImageFormatInfo2 info = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_IMAGE_FORMAT_INFO_2,
+		.pNext = &handle_info,
+		.format = VK_FORMAT_R8G8B8A8_UNORM,
+		.type = VK_IMAGE_TYPE_2D,
+		.tiling = VK_IMAGE_TILING_OPTIMAL,
+		.usage = VK_IMAGE_USAGE_TRANSFER_DST_BIT,
+	};
+	VkExternalImageFormatProperties answer = {
+		.sType = VK_STRUCTURE_TYPE_EXTERNAL_IMAGE_FORMAT_PROPERTIES,
+		.externalMemoryProperties = {~0u, ~0u, ~0u},
+	};
+	VkImageFormatProperties2 properties = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_FORMAT_PROPERTIES_2,
+		.pNext = &answer,
+	};
+	VkResult result =
+		vkGetPhysicalDeviceImageFormatProperties2(device->physical, &info, &properties);
+
+	*external = answer.externalMemoryProperties;
+	return result;
+}
+
+/* What isn't supported isn't compatible with anything, either. */
+static void optimal_images_are_opaque(void)
+{
+	VkExternalMemoryProperties external;
+	struct device *device;
+
+	need_gpus(1);
+	device = vulkan_device_open(NULL, 0);
+	check_vk(ask_about_optimal_images(device, OPAQUE, &external));
+	check_eq(external.externalMemoryFeatures & VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT,
+		 VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT);
+	check_eq(external.compatibleHandleTypes, OPAQUE);
+	check_eq(external.exportFromImportedHandleTypes, OPAQUE);
+	check_result(ask_about_optimal_images(device, DMA_BUF, &external),
+		     VK_ERROR_FORMAT_NOT_SUPPORTED);
+	check_eq(external.externalMemoryFeatures, 0);
+	check_eq(external.compatibleHandleTypes, 0);
+	check_eq(external.exportFromImportedHandleTypes, 0);
+	vulkan_device_close(device);
+}
+
 static void what_can_be_shared_is_said(void)
 {
 	const VkExternalMemoryFeatureFlags both = VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT |
@@ -558,6 +611,7 @@ static const struct test tests[] = {
 	TEST(descriptors_that_are_no_memory_are_refused),
 	TEST(descriptors_are_returned),
 	TEST(what_can_be_shared_is_said),
+	TEST(optimal_images_are_opaque),
 	TEST(dma_bufs_between_processes_and_gpus),
 	TEST(dma_bufs_between_processes_on_one_gpu),
 	TEST(opaque_descriptors_between_processes),
