@@ -100,18 +100,21 @@ static void timeline_reaches(struct timeline *timeline, uint64_t value)
 
 static bool value_certain(struct layer_device *device, struct timeline *timeline, uint64_t value)
 {
-	const struct signal *signal;
-	uint32_t i;
+	uint32_t i = 0, count;
+	struct signal signal;
 
 	if (timeline->certain >= value)
 		return true;
-	for (i = 0; i < timeline->count; i++) {
-		signal = &timeline->signals[i];
-		if (signal->value >= value &&
-		    queue_clear(device, signal->queue, signal->position)) {
-			timeline_reaches(timeline, signal->value);
+	while (i < timeline->count) {
+		/* a copy: what is asked next may ask for this timeline, and remove signals */
+		signal = timeline->signals[i];
+		count = timeline->count;
+		if (signal.value >= value && queue_clear(device, signal.queue, signal.position)) {
+			timeline_reaches(timeline, signal.value);
 			return true;
 		}
+		/* those that are left have other places then */
+		i = timeline->count == count ? i + 1 : 0;
 	}
 	timeline_reaches(timeline, counter_value(device, timeline->handle));
 	return timeline->certain >= value;

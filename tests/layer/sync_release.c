@@ -14,6 +14,8 @@
 
 static atomic_bool fences_are_signalled;
 static _Atomic(uint64_t) counter_value;
+/* Whose that is; null: all semaphores'. */
+static VkSemaphore counter_semaphore;
 
 static bool fences_signalled(void)
 {
@@ -22,14 +24,14 @@ static bool fences_signalled(void)
 
 static uint64_t counter(VkSemaphore semaphore)
 {
-	(void)semaphore;
-	return counter_value;
+	return !counter_semaphore || semaphore == counter_semaphore ? counter_value : 0;
 }
 
 static void begin(const struct options *options)
 {
 	fences_are_signalled = false;
 	counter_value = 0;
+	counter_semaphore = VK_NULL_HANDLE;
 	world_open(options);
 	world.recorder->fences_signalled = fences_signalled;
 	world.recorder->counter = counter;
@@ -183,6 +185,39 @@ static void value_that_depends_on_another(void **state)
 		     (struct batch){.wait = u, .wait_value = 1, .signal = t, .signal_value = 1});
 	submit_batch(world.queue, (struct batch){.wait = t, .wait_value = 1, .commands = commands});
 	check_log("1[?u=1 !t=1 {timeline}] | 1[?t=1 rel {timeline} / !own] | 1[] own");
+	usleep(CHANCE_US);
+	check_log("");
+	host_signal(u, 1);
+	check_log_becomes("export own | A+write");
+	fences_are_signalled = true;
+	check_vk(vkDeviceWaitIdle(world.device));
+	vkDestroySemaphore(world.device, t, NULL);
+	vkDestroySemaphore(world.device, u, NULL);
+	shared_free(&a);
+}
+
+/*
+ * Another process has signalled what a signal of ours waits for, and that is found out while it's asked for
+ * that very timeline: the signal is certain, a later one that waits for something else isn't.
+ */
+static void values_of_one_timeline(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true), u = semaphore("u", true);
+	VkCommandBuffer commands = commands_release("rel", &a);
+
+	(void)state;
+	counter_semaphore = t;
+	submit_batch(world.other_queue,
+		     (struct batch){.wait = t, .wait_value = 3, .signal = t, .signal_value = 5});
+	submit_batch(world.queue,
+		     (struct batch){.wait = u, .wait_value = 1, .signal = t, .signal_value = 9});
+	counter_value = 5;
+	submit_batch(world.queue, (struct batch){.wait = t, .wait_value = 5});
+	check_log("1[?t=3 !t=5 {timeline}] | 1[?u=1 !t=9 {timeline}] | 1[?t=5 {timeline}]");
+	submit_batch(world.other_queue,
+		     (struct batch){.wait = t, .wait_value = 9, .commands = commands});
+	check_log("1[?t=9 rel {timeline} / !own] | 1[] own");
 	usleep(CHANCE_US);
 	check_log("");
 	host_signal(u, 1);
@@ -558,6 +593,7 @@ int main(void)
 		TEST(value_that_is_signalled_before),
 		TEST(value_that_a_queue_signals),
 		TEST(value_that_depends_on_another),
+		TEST(values_of_one_timeline),
 		TEST(earlier_batch_that_waits),
 		TEST(release_then_wait_in_one_call),
 		TEST(work_that_is_over_meanwhile),
