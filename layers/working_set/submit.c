@@ -198,15 +198,22 @@ static void queue_destroy(struct layer_device *device, struct layer_queue *layer
 	layer_queue->submit = NULL;
 }
 
+void submit_stop(struct layer_device *device)
+{
+	if (!device->submit || !device->submit->late)
+		return;
+	/* the application's work is over, the layer's own behind it may not be */
+	device->next.DeviceWaitIdle(device->handle);
+	late_fini(device);
+}
+
 static void device_destroy(struct layer_device *device)
 {
 	uint32_t i;
 
 	if (!device->submit)
 		return;
-	/* the application's work is over, the layer's own behind it may not be */
-	device->next.DeviceWaitIdle(device->handle);
-	late_fini(device);
+	submit_stop(device);
 	for (i = 0; i < device->queue_count; i++)
 		queue_destroy(device, &device->queues[i]);
 	free(device->submit);

@@ -58,6 +58,13 @@ struct submit_device {
 };
 
 /*
+ * submit_stop() - the worker ends, and all work is over; nothing may be submitted any more
+ *
+ * For modules that go before this one and that it uses. Harmless if it has been called, or if there's nothing.
+ */
+void submit_stop(struct layer_device *device);
+
+/*
  * submit_publish() - let others wait for the accesses to dma-bufs
  * @sync_file: when they are over; -1: they are; stays the caller's
  */

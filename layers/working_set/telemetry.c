@@ -21,6 +21,7 @@
 
 #include "bridge.h"
 #include "entry.h"
+#include "submit.h"
 #include "trace.h"
 #include "virtual_gpu.h"
 
@@ -364,6 +365,8 @@ static void device_destroy(struct layer_device *device)
 
 	if (!telemetry)
 		return;
+	/* its worker counts, too */
+	submit_stop(device);
 	look_at_fences(telemetry);
 	while (telemetry->num_fences)
 		fence_over(telemetry, &telemetry->fences[0], now_ns());

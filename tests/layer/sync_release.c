@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <unistd.h>
 
 /* For how long something that must not happen is given the chance to. */
@@ -17,8 +18,15 @@ static _Atomic(uint64_t) counter_value;
 /* Whose that is; null: all semaphores'. */
 static VkSemaphore counter_semaphore;
 
+/* Whether asking takes so long that others get ahead, and whether somebody has asked. */
+static atomic_bool fences_are_slow;
+static atomic_bool fences_asked;
+
 static bool fences_signalled(void)
 {
+	fences_asked = true;
+	if (fences_are_slow)
+		usleep(10 * CHANCE_US);
 	return fences_are_signalled;
 }
 
@@ -30,6 +38,7 @@ static uint64_t counter(VkSemaphore semaphore)
 static void begin(const struct options *options)
 {
 	fences_are_signalled = false;
+	fences_are_slow = false;
 	counter_value = 0;
 	counter_semaphore = VK_NULL_HANDLE;
 	world_open(options);
@@ -304,6 +313,42 @@ static void device_that_goes(void **state)
 							 .commands = commands_release("rel", &a)});
 	vkDestroySemaphore(world.device, t, NULL);
 	shared_free(&a);
+}
+
+/* The same while it counts what it does. */
+static void device_that_goes_with_its_counters(void **state)
+{
+	int errors = dup(2), summary[2];
+	char text[4096] = "";
+	struct shared a;
+	VkSemaphore t;
+
+	(void)state;
+	world_close();
+	begin(&(struct options){.stats = true});
+	a = shared_import('A', 0);
+	t = semaphore("t", true);
+	submit_batch(world.queue, (struct batch){.wait = t,
+						 .wait_value = 1,
+						 .commands = commands_release("rel", &a)});
+	shared_free(&a);
+	fences_are_slow = true;
+	fences_are_signalled = true;
+	fences_asked = false;
+	while (!fences_asked)
+		usleep(1000);
+	assert_int_equal(pipe(summary), 0);
+	dup2(summary[1], 2);
+	vkDestroySemaphore(world.device, t, NULL);
+	world_close();
+	dup2(errors, 2);
+	close(errors);
+	close(summary[1]);
+	/* for the end of the test */
+	begin(&(struct options){0});
+	assert_true(read(summary[0], text, sizeof(text) - 1) > 0);
+	close(summary[0]);
+	assert_non_null(strstr(text, "; 1 released, 1 of them too late"));
 }
 
 /* A semaphore whose payload is replaced starts anew. */
@@ -598,6 +643,7 @@ int main(void)
 		TEST(release_then_wait_in_one_call),
 		TEST(work_that_is_over_meanwhile),
 		TEST(device_that_goes),
+		TEST(device_that_goes_with_its_counters),
 		TEST(imported_timeline),
 		TEST(submission_that_fails),
 		TEST(pieces_that_fail),

@@ -137,6 +137,7 @@ static void create_instance(const struct options *options)
 		setenv("VK_DROVER_WORKING_SET_IMPLICIT_SYNC", options->implicit_sync, 1);
 	else
 		unsetenv("VK_DROVER_WORKING_SET_IMPLICIT_SYNC");
+	setenv("VK_DROVER_WORKING_SET_STATS", options->stats ? "true" : "false", 1);
 	check_vk(vkCreateInstance(&info, NULL, &world.instance));
 	dl_iterate_phdr(find_recorder, &world.recorder);
 	assert_non_null(world.recorder);

@@ -29,6 +29,8 @@ struct options {
 	bool no_export;
 	/* How many physical devices the device has. */
 	uint32_t group_size;
+	/* The setting. */
+	bool stats;
 	/* The application doesn't enable VK_KHR_external_memory_fd. */
 	bool no_external_memory;
 };
