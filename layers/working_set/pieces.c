@@ -159,6 +159,7 @@ static VkResult flush(struct call *call, VkFence fence)
 	if (fence == call->fence)
 		call->fence = VK_NULL_HANDLE;
 	call->unfinished = call->fence || call->next < call->count;
+	call->begun |= result == VK_SUCCESS;
 	return result;
 }
 
@@ -418,21 +419,35 @@ free_release:
 	free(release);
 }
 
-/* The export has failed: what was submitted is waited for after all. */
-static VkResult wait_instead(struct call *call)
+/*
+ * The export has failed: what was submitted is waited for after all. If that fails, too, the application
+ * isn't told: its work has been submitted.
+ *
+ * Return: false: nothing has been waited for, and the work may go on.
+ */
+static bool wait_instead(struct call *call, VkResult *result)
 {
 	struct layer_device *device = call->device;
+	VkResult submitted;
 	VkFence fence;
-	VkResult result;
 
-	result = semaphores_take_fence(device, &call->queue->semaphores, &fence);
-	if (result != VK_SUCCESS)
-		return result;
-	result = device->below[LAYER_MODULE_SUBMIT].QueueSubmit(call->handle, 0, NULL, fence);
-	if (result == VK_SUCCESS)
-		result = wait_for_fence(call, fence);
-	semaphores_give_back_fence(device, &call->queue->semaphores, fence);
-	return result;
+	*result = VK_SUCCESS;
+	submitted = semaphores_take_fence(device, &call->queue->semaphores, &fence);
+	if (submitted == VK_SUCCESS) {
+		submitted = device->below[LAYER_MODULE_SUBMIT].QueueSubmit(call->handle, 0, NULL,
+									   fence);
+		if (submitted == VK_SUCCESS)
+			*result = wait_for_fence(call, fence);
+		semaphores_give_back_fence(device, &call->queue->semaphores, fence);
+	}
+	if (submitted == VK_ERROR_DEVICE_LOST)
+		*result = submitted;
+	else if (submitted != VK_SUCCESS)
+		layer_log(&device->instance->log, LAYER_LOG_WARNING,
+			  "others may use shared memory too early: the driver could neither export "
+			  "a completion nor be waited for (VkResult %d)",
+			  submitted);
+	return submitted == VK_SUCCESS;
 }
 
 static VkResult release_by_sync_file(struct call *call, struct own_batch *own)
@@ -454,8 +469,11 @@ static VkResult release_by_sync_file(struct call *call, struct own_batch *own)
 		return VK_SUCCESS;
 	}
 	if (!submit_export(device, own->semaphores, own->count, &sync_file)) {
-		result = wait_instead(call);
-		own_batch_drop(call, own);
+		if (wait_instead(call, &result))
+			own_batch_drop(call, own);
+		else
+			/* its semaphores are in use for nobody knows how long: they are lost */
+			own_batch_give_back(call->queue, own);
 		return result;
 	}
 	submit_publish(device, &call->queue->released, sync_file);
@@ -580,6 +598,18 @@ static void find_batches_at_work(struct call *call)
 	}
 }
 
+/* An error other than that says that nothing has happened, so that the application may try again. */
+static VkResult half_done(struct call *call, VkResult result)
+{
+	if (result == VK_SUCCESS || result == VK_ERROR_DEVICE_LOST || !call->begun)
+		return result;
+	layer_log(&call->device->instance->log, LAYER_LOG_ERROR,
+		  "a submission failed (VkResult %d) when the first of its batches had been "
+		  "submitted: the device counts as lost",
+		  result);
+	return VK_ERROR_DEVICE_LOST;
+}
+
 VkResult pieces_submit(struct call *call)
 {
 	struct submit_queue *queue = call->queue;
@@ -603,5 +633,5 @@ VkResult pieces_submit(struct call *call)
 	track_uses_clear(call->device, &queue->acquired);
 	track_uses_clear(call->device, &queue->released);
 	pthread_mutex_unlock(&queue->lock);
-	return result;
+	return half_done(call, result);
 }

@@ -28,6 +28,8 @@ struct call {
 	VkFence fence;
 	/* Something is still to go down, be it the fence alone. */
 	bool unfinished;
+	/* Something has gone down. */
+	bool begun;
 	/* How many batches are gathered for the next piece. */
 	uint32_t gathered;
 	/* The application's batches among them: from @first on, before @next. */

@@ -433,6 +433,43 @@ static void pieces_that_fail(void **state)
 	shared_free(&a);
 }
 
+static unsigned int submissions_until_failure;
+
+static VkResult no_memory_later(void)
+{
+	return submissions_until_failure-- ? VK_SUCCESS : VK_ERROR_OUT_OF_HOST_MEMORY;
+}
+
+/* What has gone down can't be taken back, so the application mustn't try again. */
+static void later_piece_that_fails(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkCommandBuffer commands = commands_release("rel", &a);
+	struct batch batches[] = {{.commands = commands}, {.commands = commands}};
+	const VkSubmitInfo infos[] = {SUBMIT_INFO(batches[0]), SUBMIT_INFO(batches[1])};
+
+	(void)state;
+	submissions_until_failure = 1;
+	world.recorder->submitting = no_memory_later;
+	assert_int_equal(vkQueueSubmit(world.queue, 2, infos, world.fence), VK_ERROR_DEVICE_LOST);
+	check_log("1[rel {timeline} / !own] | export own | A+write | 1[rel {timeline} / !own] F");
+	shared_free(&a);
+}
+
+/* What the layer adds behind it all is the layer's own problem. */
+static void waiting_that_fails(void **state)
+{
+	struct shared a = shared_import('A', 0);
+
+	(void)state;
+	submissions_until_failure = 1;
+	world.recorder->submitting = no_memory_later;
+	world.recorder->export_result = VK_ERROR_OUT_OF_HOST_MEMORY;
+	submit(commands_release("rel", &a), true);
+	check_log("1[rel / !own] F | export own | 1[] own");
+	shared_free(&a);
+}
+
 /* ---- Semaphores are used again, but not too early ---- */
 
 static uint64_t seen[256];
@@ -647,6 +684,8 @@ int main(void)
 		TEST(imported_timeline),
 		TEST(submission_that_fails),
 		TEST(pieces_that_fail),
+		TEST(later_piece_that_fails),
+		TEST(waiting_that_fails),
 		TEST(semaphores_are_recycled),
 		TEST_WAITING(waiting),
 		TEST_WAITING(waiting_is_not_done_for_ever),
