@@ -268,6 +268,9 @@ static VkResult to_result(int error)
 	case EMFILE:
 	case ENFILE:
 		return VK_ERROR_TOO_MANY_OBJECTS;
+	case ENODEV:
+		/* it went away after it was enumerated */
+		return VK_ERROR_DEVICE_LOST;
 	default:
 		return VK_ERROR_INITIALIZATION_FAILED;
 	}

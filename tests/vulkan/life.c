@@ -355,6 +355,34 @@ static void a_gpu_goes_away(void)
 	bind_all();
 }
 
+/* It goes between the choice of a GPU and the use of it. */
+static void a_gpu_goes_away_before_its_device_is_made(void)
+{
+	const float priority = 1;
+	const VkDeviceQueueCreateInfo queue = {
+		.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+		.queueCount = 1,
+		.pQueuePriorities = &priority,
+	};
+	const VkDeviceCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+		.queueCreateInfoCount = 1,
+		.pQueueCreateInfos = &queue,
+	};
+	struct instance *instance;
+	VkDevice device;
+
+	need_gpus(2);
+	bind_all();
+	instance = instance_open();
+	unbind(1);
+	instance->messages_expected = true;
+	check_result(vkCreateDevice(instance->physical[1], &info, NULL, &device),
+		     VK_ERROR_DEVICE_LOST);
+	instance_close(instance);
+	bind_all();
+}
+
 /* It goes while shaders run and memory moves. */
 static void a_gpu_goes_away_while_shaders_run(void)
 {
@@ -409,6 +437,7 @@ static const struct test tests[] = {
 	TEST(an_application_forks),
 	TEST(a_process_is_killed),
 	TEST(a_gpu_goes_away),
+	TEST(a_gpu_goes_away_before_its_device_is_made),
 	TEST(a_gpu_goes_away_while_shaders_run),
 	TEST(a_gpu_comes_back),
 };
