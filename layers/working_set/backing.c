@@ -54,6 +54,7 @@ VkResult backing_create(struct memory_device *memory, uint64_t size, enum usage_
 	if (size > memory->heap_sizes[heap] ||
 	    !usage_add(memory->gpu, heap, size, memory->heap_sizes))
 		return VK_ERROR_OUT_OF_DEVICE_MEMORY;
+	/* -ENOMEM, too: the kernel says it where no room could be made now */
 	if (create_bo(memory, size, heap, exportable, &backing->bo)) {
 		result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
 		goto err_usage;
