@@ -241,6 +241,13 @@ static void destroy_modules(struct layer_device *device, int outermost)
 			layer_modules[i]->device_destroy(device);
 }
 
+static void finish_modules(struct layer_device *device)
+{
+	for (int i = 0; i < LAYER_MODULE_COUNT; i++)
+		if (layer_modules[i] && layer_modules[i]->device_gone)
+			layer_modules[i]->device_gone(device);
+}
+
 static VkResult create_modules(struct layer_device *device,
 			       const struct layer_device_request *request)
 {
@@ -282,6 +289,7 @@ static VkResult create_device(struct layer_device *device, struct layer_device_r
 
 err_destroy:
 	device->next.DestroyDevice(device->handle, request->allocator);
+	finish_modules(device);
 	return result;
 }
 
@@ -335,5 +343,6 @@ VKAPI_ATTR void VKAPI_CALL layer_destroy_device(VkDevice handle,
 	/* another device may get the same dispatch pointer as soon as it's free */
 	layer_device_forget(device);
 	device->next.DestroyDevice(handle, allocator);
+	finish_modules(device);
 	free_device(device);
 }

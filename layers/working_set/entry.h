@@ -116,6 +116,12 @@ struct layer_module {
 	 * application didn't destroy (it may have lost the device) has to be given up here.
 	 */
 	void (*device_destroy)(struct layer_device *device);
+
+	/*
+	 * After the device went below: the driver's threads have ended. Also called when the device
+	 * couldn't be created, then perhaps without device_create.
+	 */
+	void (*device_gone)(struct layer_device *device);
 };
 
 extern const struct layer_module telemetry_module;

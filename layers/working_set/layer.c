@@ -252,10 +252,13 @@ static const struct own_command *find_own(const char *name)
 PFN_vkVoidFunction VKAPI_CALL layer_get_device_proc_addr(VkDevice handle, const char *name)
 {
 	struct layer_device *device = layer_device_of(handle);
-	PFN_vkVoidFunction next = device->next.GetDeviceProcAddr(handle, name);
 	const struct own_command *own;
 	const struct layer_entry *entry;
+	PFN_vkVoidFunction next;
 
+	if (!device)
+		return NULL;
+	next = device->next.GetDeviceProcAddr(handle, name);
 	if (!next || extension_set_hides(&device->extensions, name))
 		return NULL;
 	own = find_own(name);
@@ -309,6 +312,8 @@ PFN_vkVoidFunction VKAPI_CALL layer_get_physical_device_proc_addr(VkInstance han
 	const struct layer_instance_entry *entry;
 	PFN_vkVoidFunction next = NULL;
 
+	if (!instance)
+		return NULL;
 	if (instance->next_get_physical_device_proc_addr)
 		next = instance->next_get_physical_device_proc_addr(handle, name);
 	if (!next || extension_set_hides(&instance->extensions, name))

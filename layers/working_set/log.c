@@ -123,7 +123,8 @@ static uint32_t copy_messengers(struct layer_log *log, struct layer_messenger to
 	return count;
 }
 
-static void tell(const struct layer_log *log, const struct layer_messenger *messenger,
+/* Return: whether the messenger wants to hear it. */
+static bool tell(const struct layer_log *log, const struct layer_messenger *messenger,
 		 enum layer_log_level level, const char *text)
 {
 	static const VkDebugUtilsMessageSeverityFlagBitsEXT severities[] = {
@@ -144,16 +145,19 @@ static void tell(const struct layer_log *log, const struct layer_messenger *mess
 		.pObjects = &object,
 	};
 
-	if (messenger->severities & severities[level] &&
-	    messenger->types & VK_DEBUG_UTILS_MESSAGE_TYPE_GENERAL_BIT_EXT)
-		messenger->callback(severities[level], VK_DEBUG_UTILS_MESSAGE_TYPE_GENERAL_BIT_EXT,
-				    &data, messenger->data);
+	if (!(messenger->severities & severities[level]) ||
+	    !(messenger->types & VK_DEBUG_UTILS_MESSAGE_TYPE_GENERAL_BIT_EXT))
+		return false;
+	messenger->callback(severities[level], VK_DEBUG_UTILS_MESSAGE_TYPE_GENERAL_BIT_EXT, &data,
+			    messenger->data);
+	return true;
 }
 
 void layer_log(struct layer_log *log, enum layer_log_level level, const char *format, ...)
 {
 	struct layer_messenger told[MAX_TOLD];
 	char text[1024];
+	bool heard = false;
 	va_list arguments;
 	uint32_t count;
 
@@ -164,7 +168,7 @@ void layer_log(struct layer_log *log, enum layer_log_level level, const char *fo
 		return;
 	count = copy_messengers(log, told);
 	for (uint32_t i = 0; i < count; i++)
-		tell(log, &told[i], level, text);
-	if (!count && level != LAYER_LOG_INFO && first_time(&said_to_stderr, text))
+		heard |= tell(log, &told[i], level, text);
+	if (!heard && level != LAYER_LOG_INFO && first_time(&said_to_stderr, text))
 		fprintf(stderr, "VK_LAYER_DROVER_working_set: %s.\n", text);
 }

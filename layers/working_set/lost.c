@@ -11,6 +11,7 @@
  *
  * Works as the innermost layer of all: what is above sees a driver that loses devices.
  */
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
@@ -25,6 +26,8 @@
 struct lost_device {
 	/* The timeline semaphores that exist. */
 	struct table timelines;
+	/* What was submitted doesn't end. */
+	atomic_bool stuck;
 };
 
 #define BELOW(device) (&(device)->below[LAYER_MODULE_LOST])
@@ -85,12 +88,30 @@ static void signal_semaphore(struct layer_device *device, VkSemaphore semaphore,
 }
 
 /*
- * The end of a submission that isn't made. The queue is the caller's alone (external
- * synchronization), so it can be waited for.
+ * Waits, but not for ever, for what was submitted to a queue of a lost device: it may itself wait for
+ * something that never comes. Whoever calls has the queue to itself (external synchronization).
  */
+static void drain(struct layer_device *device, VkQueue queue)
+{
+	const VkFenceCreateInfo create_info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+	VkFence fence;
+
+	if (atomic_load(&device->lost->stuck) ||
+	    BELOW(device)->CreateFence(device->handle, &create_info, NULL, &fence) != VK_SUCCESS)
+		return;
+	if (BELOW(device)->QueueSubmit(queue, 0, NULL, fence) != VK_SUCCESS ||
+	    BELOW(device)->WaitForFences(device->handle, 1, &fence, VK_TRUE, LAST_WAIT_NS) ==
+		    VK_SUCCESS)
+		BELOW(device)->DestroyFence(device->handle, fence, NULL);
+	else
+		/* the fence is in use for good */
+		atomic_store(&device->lost->stuck, true);
+}
+
+/* The end of a submission that isn't made. */
 static VkResult refuse(struct layer_device *device, VkQueue queue)
 {
-	BELOW(device)->QueueWaitIdle(queue);
+	drain(device, queue);
 	return report_lost(device);
 }
 
@@ -245,6 +266,8 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_wait_idle(VkQueue queue)
 {
 	struct layer_device *device = layer_device_of(queue);
 
+	if (is_lost(device))
+		return refuse(device, queue);
 	return checked(device, BELOW(device)->QueueWaitIdle(queue));
 }
 
@@ -252,7 +275,11 @@ static VKAPI_ATTR VkResult VKAPI_CALL device_wait_idle(VkDevice handle)
 {
 	struct layer_device *device = layer_device_of(handle);
 
-	return checked(device, BELOW(device)->DeviceWaitIdle(handle));
+	if (!is_lost(device))
+		return checked(device, BELOW(device)->DeviceWaitIdle(handle));
+	for (uint32_t i = 0; i < device->queue_count; i++)
+		drain(device, device->queues[i].handle);
+	return report_lost(device);
 }
 
 /* ---- Asking ---- */
@@ -341,6 +368,18 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_present(VkQueue queue, const VkPrese
 	return refuse(device, queue);
 }
 
+static VKAPI_ATTR VkResult VKAPI_CALL create_swapchain(VkDevice handle,
+						       const VkSwapchainCreateInfoKHR *create_info,
+						       const VkAllocationCallbacks *allocator,
+						       VkSwapchainKHR *swapchain)
+{
+	struct layer_device *device = layer_device_of(handle);
+
+	if (is_lost(device))
+		return report_lost(device);
+	return BELOW(device)->CreateSwapchainKHR(handle, create_info, allocator, swapchain);
+}
+
 static VKAPI_ATTR VkResult VKAPI_CALL wait_for_present(VkDevice handle, VkSwapchainKHR swapchain,
 						       uint64_t present_id, uint64_t timeout)
 {
@@ -423,6 +462,7 @@ static const struct layer_entry device_entries[] = {
 	ENTRY(GetQueryPoolResults, get_query_pool_results),
 	ENTRY(GetSemaphoreCounterValue, get_semaphore_counter_value),
 	ENTRY(GetSemaphoreCounterValueKHR, get_semaphore_counter_value_khr),
+	ENTRY(CreateSwapchainKHR, create_swapchain),
 	ENTRY(AcquireNextImageKHR, acquire_next_image),
 	ENTRY(AcquireNextImage2KHR, acquire_next_image2),
 	ENTRY(QueuePresentKHR, queue_present),

@@ -337,14 +337,19 @@ static VKAPI_ATTR VkResult VKAPI_CALL enumerate_extensions(VkPhysicalDevice hand
 
 /* ---- Devices ---- */
 
-/* Only what the physical device showed may be enabled. */
+/* What the physical device didn't show may not be enabled. */
 static VkResult check_request(const struct layer_device_request *request)
 {
 	const VkDeviceCreateInfo *create_info = request->application_create_info;
 
-	for (uint32_t i = 0; i < create_info->enabledExtensionCount; i++)
-		if (!physical_allows_extension(create_info->ppEnabledExtensionNames[i]))
+	for (uint32_t i = 0; i < create_info->enabledExtensionCount; i++) {
+		const char *name = create_info->ppEnabledExtensionNames[i];
+
+		/* what the driver doesn't have is another layer's, or refused by the loader */
+		if (extension_set_has(&request->physical_device->extensions, name) &&
+		    !physical_allows_extension(name))
 			return VK_ERROR_EXTENSION_NOT_PRESENT;
+	}
 	if (features_wanted_hidden(create_info))
 		return VK_ERROR_FEATURE_NOT_PRESENT;
 	return VK_SUCCESS;
@@ -420,5 +425,5 @@ const struct layer_module physical_module = {
 	.instance_destroy = virtual_gpu_instance_destroy,
 	.device_extensions = ask_for_extensions,
 	.device_create = create_device,
-	.device_destroy = virtual_gpu_device_destroy,
+	.device_gone = virtual_gpu_device_destroy,
 };

@@ -118,6 +118,8 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL hear(VkDebugUtilsMessageSeverityFlagBitsEX
 }
 
 /* An instance with a messenger; the messenger outlives the creation if @and_later. */
+static VkDebugUtilsMessageTypeFlagsEXT heard_types = VK_DEBUG_UTILS_MESSAGE_TYPE_GENERAL_BIT_EXT;
+
 static VkInstance create_with_messenger(const void *chain, bool and_later)
 {
 	static const char *const extensions[] = {VK_EXT_DEBUG_UTILS_EXTENSION_NAME};
@@ -130,7 +132,7 @@ static VkInstance create_with_messenger(const void *chain, bool and_later)
 		.pNext = chain,
 		.messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT |
 				   VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
-		.messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_GENERAL_BIT_EXT,
+		.messageType = heard_types,
 		.pfnUserCallback = hear,
 	};
 	const VkInstanceCreateInfo create_info = {
@@ -180,7 +182,10 @@ static void a_setting_of_the_application_is_read(void)
 		 &value},
 		{"VK_LAYER_DROVER_working_set", "statz", VK_LAYER_SETTING_TYPE_BOOL32_EXT, 1,
 		 &whatever},
-		{"VK_LAYER_SOMEONE_else", "mode", VK_LAYER_SETTING_TYPE_STRING_EXT, 1, &value},
+		{"VK_LAYER_DROVER_working_set", "stats", VK_LAYER_SETTING_TYPE_BOOL32_EXT, 1,
+		 &whatever},
+		{"VK_LAYER_SOMEONE_else", "validate_sync", VK_LAYER_SETTING_TYPE_BOOL32_EXT, 1,
+		 &whatever},
 	};
 	const VkLayerSettingsCreateInfoEXT info = {
 		.sType = VK_STRUCTURE_TYPE_LAYER_SETTINGS_CREATE_INFO_EXT,
@@ -214,6 +219,25 @@ static void a_setting_in_a_file_is_read(void)
 	unlink(path);
 	check_heard_of_mode("gibberish");
 	check_eq(heard.count, 1);
+}
+
+/* Then it goes where it would go without a messenger. */
+static void what_no_messenger_wants_goes_to_stderr(void)
+{
+	char path[64], *said;
+
+	snprintf(path, sizeof(path), "/tmp/layer-lifecycle-%d.err", getpid());
+	check(freopen(path, "w", stderr), "%s: %m", path);
+	use_driver(DRIVER_LAVAPIPE, LAYER_DIRECTORY);
+	setenv("VK_DROVER_WORKING_SET_MODE", "nonsense", 1);
+	heard_types = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT;
+	vkDestroyInstance(create_with_messenger(NULL, false), NULL);
+	fflush(stderr);
+	said = read_file("%s", path);
+	unlink(path);
+	check_eq(heard.count, 0);
+	check(said && strstr(said, "\"nonsense\""), "stderr got \"%s\", expected the message",
+	      said ? said : "");
 }
 
 static void open_two_devices(VkInstance instance)
@@ -265,6 +289,7 @@ static const struct test tests[] = {
 	TEST(a_setting_in_the_environment_is_read),
 	TEST(a_setting_of_the_application_is_read),
 	TEST(a_setting_in_a_file_is_read),
+	TEST(what_no_messenger_wants_goes_to_stderr),
 	TEST(without_a_virtual_gpu_it_says_why_once),
 	TEST(in_native_mode_it_says_nothing),
 	TEST(a_driver_that_cannot_be_virtual_stays_native),
