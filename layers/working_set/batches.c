@@ -47,42 +47,43 @@ static const VkTimelineSemaphoreSubmitInfo *values_of(const void *chain)
 
 /* A batch without the structure has no timelines; for binary semaphores the values mean nothing. */
 static void account_waits(struct layer_device *device, struct timeline_queue *queue,
-			  const VkTimelineSemaphoreSubmitInfo *values, uint32_t count,
-			  const VkSemaphore *semaphores)
+			  uint64_t position, const VkTimelineSemaphoreSubmitInfo *values,
+			  uint32_t count, const VkSemaphore *semaphores)
 {
 	uint32_t i;
 
 	for (i = 0; values && i < count && i < values->waitSemaphoreValueCount; i++)
-		timelines_wait(device, queue, semaphores[i], values->pWaitSemaphoreValues[i]);
+		timelines_wait(device, queue, position, semaphores[i],
+			       values->pWaitSemaphoreValues[i]);
 }
 
 static void account_signals(struct layer_device *device, struct timeline_queue *queue,
-			    const VkTimelineSemaphoreSubmitInfo *values, uint32_t count,
-			    const VkSemaphore *semaphores)
+			    uint64_t position, const VkTimelineSemaphoreSubmitInfo *values,
+			    uint32_t count, const VkSemaphore *semaphores)
 {
 	uint32_t i;
 
 	for (i = 0; values && i < count && i < values->signalSemaphoreValueCount; i++)
-		timelines_signal(device, queue, semaphores[i], values->pSignalSemaphoreValues[i]);
+		timelines_signal(device, queue, position, semaphores[i],
+				 values->pSignalSemaphoreValues[i]);
 }
 
-static void account_1(struct layer_device *device, struct timeline_queue *queue, const void *batch)
+static void account_waits_1(struct layer_device *device, struct timeline_queue *queue,
+			    uint64_t position, const void *batch)
 {
 	const VkSubmitInfo *info = batch;
-	const VkTimelineSemaphoreSubmitInfo *values = values_of(info->pNext);
 
-	timelines_batch(device, queue);
-	account_waits(device, queue, values, info->waitSemaphoreCount, info->pWaitSemaphores);
-	account_signals(device, queue, values, info->signalSemaphoreCount, info->pSignalSemaphores);
+	account_waits(device, queue, position, values_of(info->pNext), info->waitSemaphoreCount,
+		      info->pWaitSemaphores);
 }
 
-static void revoke_1(struct layer_device *device, const void *batch)
+static void account_signals_1(struct layer_device *device, struct timeline_queue *queue,
+			      uint64_t position, const void *batch)
 {
 	const VkSubmitInfo *info = batch;
-	uint32_t i;
 
-	for (i = 0; i < info->signalSemaphoreCount; i++)
-		timelines_revoke(device, info->pSignalSemaphores[i]);
+	account_signals(device, queue, position, values_of(info->pNext), info->signalSemaphoreCount,
+			info->pSignalSemaphores);
 }
 
 static void make_1(void *batch, struct own_batch *own, bool signals)
@@ -120,8 +121,8 @@ const struct batch_format batch_format_1 = {
 	.size = sizeof(VkSubmitInfo),
 	.num_command_buffers = num_command_buffers_1,
 	.command_buffer = command_buffer_1,
-	.account = account_1,
-	.revoke = revoke_1,
+	.account_waits = account_waits_1,
+	.account_signals = account_signals_1,
 	.make = make_1,
 	.submit = submit_1,
 };
@@ -138,27 +139,26 @@ static VkCommandBuffer command_buffer_2(const void *batch, uint32_t index)
 	return ((const VkSubmitInfo2 *)batch)->pCommandBufferInfos[index].commandBuffer;
 }
 
-static void account_2(struct layer_device *device, struct timeline_queue *queue, const void *batch)
+static void account_waits_2(struct layer_device *device, struct timeline_queue *queue,
+			    uint64_t position, const void *batch)
 {
 	const VkSubmitInfo2 *info = batch;
 	uint32_t i;
 
-	timelines_batch(device, queue);
 	for (i = 0; i < info->waitSemaphoreInfoCount; i++)
-		timelines_wait(device, queue, info->pWaitSemaphoreInfos[i].semaphore,
+		timelines_wait(device, queue, position, info->pWaitSemaphoreInfos[i].semaphore,
 			       info->pWaitSemaphoreInfos[i].value);
-	for (i = 0; i < info->signalSemaphoreInfoCount; i++)
-		timelines_signal(device, queue, info->pSignalSemaphoreInfos[i].semaphore,
-				 info->pSignalSemaphoreInfos[i].value);
 }
 
-static void revoke_2(struct layer_device *device, const void *batch)
+static void account_signals_2(struct layer_device *device, struct timeline_queue *queue,
+			      uint64_t position, const void *batch)
 {
 	const VkSubmitInfo2 *info = batch;
 	uint32_t i;
 
 	for (i = 0; i < info->signalSemaphoreInfoCount; i++)
-		timelines_revoke(device, info->pSignalSemaphoreInfos[i].semaphore);
+		timelines_signal(device, queue, position, info->pSignalSemaphoreInfos[i].semaphore,
+				 info->pSignalSemaphoreInfos[i].value);
 }
 
 static void make_2(void *batch, struct own_batch *own, bool signals)
@@ -199,8 +199,8 @@ const struct batch_format batch_format_2 = {
 	.size = sizeof(VkSubmitInfo2),
 	.num_command_buffers = num_command_buffers_2,
 	.command_buffer = command_buffer_2,
-	.account = account_2,
-	.revoke = revoke_2,
+	.account_waits = account_waits_2,
+	.account_signals = account_signals_2,
 	.make = make_2,
 	.submit = submit_2,
 };
@@ -209,32 +209,30 @@ const struct batch_format batch_format_2_khr = {
 	.size = sizeof(VkSubmitInfo2),
 	.num_command_buffers = num_command_buffers_2,
 	.command_buffer = command_buffer_2,
-	.account = account_2,
-	.revoke = revoke_2,
+	.account_waits = account_waits_2,
+	.account_signals = account_signals_2,
 	.make = make_2,
 	.submit = submit_2_khr,
 };
 
 /* ---- VkBindSparseInfo ---- */
 
-static void account_sparse(struct layer_device *device, struct timeline_queue *queue,
-			   const void *batch)
+static void account_waits_sparse(struct layer_device *device, struct timeline_queue *queue,
+				 uint64_t position, const void *batch)
 {
 	const VkBindSparseInfo *info = batch;
-	const VkTimelineSemaphoreSubmitInfo *values = values_of(info->pNext);
 
-	timelines_batch(device, queue);
-	account_waits(device, queue, values, info->waitSemaphoreCount, info->pWaitSemaphores);
-	account_signals(device, queue, values, info->signalSemaphoreCount, info->pSignalSemaphores);
+	account_waits(device, queue, position, values_of(info->pNext), info->waitSemaphoreCount,
+		      info->pWaitSemaphores);
 }
 
-static void revoke_sparse(struct layer_device *device, const void *batch)
+static void account_signals_sparse(struct layer_device *device, struct timeline_queue *queue,
+				   uint64_t position, const void *batch)
 {
 	const VkBindSparseInfo *info = batch;
-	uint32_t i;
 
-	for (i = 0; i < info->signalSemaphoreCount; i++)
-		timelines_revoke(device, info->pSignalSemaphores[i]);
+	account_signals(device, queue, position, values_of(info->pNext), info->signalSemaphoreCount,
+			info->pSignalSemaphores);
 }
 
 static VkResult submit_sparse(struct layer_device *device, VkQueue queue, uint32_t count,
@@ -245,7 +243,7 @@ static VkResult submit_sparse(struct layer_device *device, VkQueue queue, uint32
 
 const struct batch_format batch_format_sparse = {
 	.size = sizeof(VkBindSparseInfo),
-	.account = account_sparse,
-	.revoke = revoke_sparse,
+	.account_waits = account_waits_sparse,
+	.account_signals = account_signals_sparse,
 	.submit = submit_sparse,
 };

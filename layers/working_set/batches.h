@@ -38,11 +38,11 @@ struct batch_format {
 	size_t size;
 	uint32_t (*num_command_buffers)(const void *batch);
 	VkCommandBuffer (*command_buffer)(const void *batch, uint32_t index);
-	/* Tell timelines.h of what the batch waits for and signals. */
-	void (*account)(struct layer_device *device, struct timeline_queue *queue,
-			const void *batch);
-	/* Undo that for what it signals. */
-	void (*revoke)(struct layer_device *device, const void *batch);
+	/* Tell timelines.h of what the batch at this position waits for, or signals. */
+	void (*account_waits)(struct layer_device *device, struct timeline_queue *queue,
+			      uint64_t position, const void *batch);
+	void (*account_signals)(struct layer_device *device, struct timeline_queue *queue,
+				uint64_t position, const void *batch);
 	/* Make a batch that waits for, or signals, the semaphores of @own, which has to live on. */
 	void (*make)(void *batch, struct own_batch *own, bool signals);
 	/* Call the next module. */

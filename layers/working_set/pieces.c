@@ -119,21 +119,34 @@ static void own_batch_drop(struct call *call, struct own_batch *own)
 
 void pieces_account(struct call *call, uint32_t first, uint32_t end)
 {
+	struct timeline_queue *queue = &call->queue->timelines;
+	uint64_t position;
+
+	call->position = 0;
 	/* without timelines nothing can be uncertain, and queues needn't share a lock */
 	if (!atomic_load_explicit(&call->device->track->num_timelines, memory_order_relaxed))
 		return;
-	for (uint32_t i = first; i < end; i++)
-		call->format->account(call->device, &call->queue->timelines, pieces_batch(call, i));
+	for (uint32_t i = first; i < end; i++) {
+		position = timelines_batch(call->device, queue);
+		call->format->account_waits(call->device, queue, position, pieces_batch(call, i));
+		if (i == first)
+			call->position = position;
+	}
 }
 
 void pieces_account_result(struct call *call, uint32_t first, uint32_t end, VkResult result)
 {
-	if (result == VK_SUCCESS) {
-		late_retry(call->device);
+	struct timeline_queue *queue = &call->queue->timelines;
+
+	if (result != VK_SUCCESS) {
+		if (call->position)
+			timelines_revoke(call->device, queue, call->position);
 		return;
 	}
-	for (uint32_t i = first; i < end; i++)
-		call->format->revoke(call->device, pieces_batch(call, i));
+	for (uint32_t i = first; i < end && call->position; i++)
+		call->format->account_signals(call->device, queue, call->position + i - first,
+					      pieces_batch(call, i));
+	late_retry(call->device);
 }
 
 /* Submits what is gathered. */

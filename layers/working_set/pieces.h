@@ -35,6 +35,8 @@ struct call {
 	/* The application's batches among them: from @first on, before @next. */
 	uint32_t first;
 	uint32_t next;
+	/* The position in the account of the first of them; 0: no account is kept. */
+	uint64_t position;
 	/* A batch waits for an event that the host sets. */
 	bool waits_for_host;
 	/* With `every_submit`, the first and the last batch that do something; else UINT32_MAX. */
@@ -49,9 +51,9 @@ static inline const void *pieces_batch(const struct call *call, uint32_t index)
 }
 
 /*
- * pieces_account(), pieces_account_result() - keep timelines.h informed
+ * pieces_account(), pieces_account_result() - keep timelines.h informed, before and after batches are submitted
  *
- * What others wait for is known before it's submitted, so that nobody thinks that it isn't.
+ * So the queue waits for something a bit too early, and a signal is certain a bit too late.
  */
 void pieces_account(struct call *call, uint32_t first, uint32_t end);
 void pieces_account_result(struct call *call, uint32_t first, uint32_t end, VkResult result);

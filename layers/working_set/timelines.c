@@ -169,14 +169,17 @@ static void add_unresolved(struct timeline_queue *queue, const struct unresolved
 
 /* ---- Submissions ---- */
 
-void timelines_batch(struct layer_device *device, struct timeline_queue *queue)
+uint64_t timelines_batch(struct layer_device *device, struct timeline_queue *queue)
 {
+	uint64_t position;
+
 	pthread_mutex_lock(&device->semaphores->lock);
-	queue->position++;
+	position = ++queue->position;
 	pthread_mutex_unlock(&device->semaphores->lock);
+	return position;
 }
 
-void timelines_wait(struct layer_device *device, struct timeline_queue *queue,
+void timelines_wait(struct layer_device *device, struct timeline_queue *queue, uint64_t position,
 		    VkSemaphore semaphore, uint64_t value)
 {
 	struct semaphores_device *semaphores = device->semaphores;
@@ -185,13 +188,13 @@ void timelines_wait(struct layer_device *device, struct timeline_queue *queue,
 	pthread_mutex_lock(&semaphores->lock);
 	timeline = timeline_find(device, semaphore);
 	if (timeline && !value_certain(device, timeline, value))
-		add_unresolved(queue, &(struct unresolved){.position = queue->position,
+		add_unresolved(queue, &(struct unresolved){.position = position,
 							   .timeline = timeline,
 							   .value = value});
 	pthread_mutex_unlock(&semaphores->lock);
 }
 
-void timelines_signal(struct layer_device *device, struct timeline_queue *queue,
+void timelines_signal(struct layer_device *device, struct timeline_queue *queue, uint64_t position,
 		      VkSemaphore semaphore, uint64_t value)
 {
 	struct semaphores_device *semaphores = device->semaphores;
@@ -200,7 +203,7 @@ void timelines_signal(struct layer_device *device, struct timeline_queue *queue,
 
 	pthread_mutex_lock(&semaphores->lock);
 	timeline = timeline_find(device, semaphore);
-	if (timeline && queue_clear(device, queue, queue->position)) {
+	if (timeline && queue_clear(device, queue, position)) {
 		timeline_reaches(timeline, value);
 	} else if (timeline) {
 		/* without memory it is found out when the semaphore has reached the value */
@@ -208,10 +211,18 @@ void timelines_signal(struct layer_device *device, struct timeline_queue *queue,
 			       sizeof(*signals));
 		if (signals) {
 			timeline->signals = signals;
-			signals[timeline->count++] = (struct signal){queue, queue->position, value};
+			signals[timeline->count++] = (struct signal){queue, position, value};
 		}
 	}
 	pthread_mutex_unlock(&semaphores->lock);
+}
+
+void timelines_revoke(struct layer_device *device, struct timeline_queue *queue, uint64_t position)
+{
+	pthread_mutex_lock(&device->semaphores->lock);
+	while (queue->count && queue->unresolved[queue->count - 1].position >= position)
+		queue->count--;
+	pthread_mutex_unlock(&device->semaphores->lock);
 }
 
 void timelines_wait_fence(struct layer_device *device, struct timeline_queue *queue, VkFence fence)
@@ -351,7 +362,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL signal_semaphore_khr(VkDevice handle,
 	return result;
 }
 
-void timelines_revoke(struct layer_device *device, VkSemaphore semaphore)
+static void forget_payload(struct layer_device *device, VkSemaphore semaphore)
 {
 	struct timeline *timeline;
 
@@ -372,7 +383,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL import_semaphore_fd(VkDevice handle,
 	VkResult result = device->below[LAYER_MODULE_SEMAPHORES].ImportSemaphoreFdKHR(handle, info);
 
 	if (result == VK_SUCCESS)
-		timelines_revoke(device, info->semaphore);
+		forget_payload(device, info->semaphore);
 	return result;
 }
 

@@ -38,19 +38,23 @@ struct timeline_queue {
 	bool visited;
 };
 
-/* timelines_batch() - what follows is of the next batch of @queue */
-void timelines_batch(struct layer_device *device, struct timeline_queue *queue);
+/* timelines_batch() - the position of the next batch of @queue, which is about to be submitted */
+uint64_t timelines_batch(struct layer_device *device, struct timeline_queue *queue);
 
-/* timelines_wait() - the batch waits for a semaphore; nothing happens for a binary one */
-void timelines_wait(struct layer_device *device, struct timeline_queue *queue,
+/* timelines_wait() - a batch that is about to be submitted waits; nothing happens for a binary semaphore */
+void timelines_wait(struct layer_device *device, struct timeline_queue *queue, uint64_t position,
 		    VkSemaphore semaphore, uint64_t value);
 
-/* timelines_signal() - the batch signals a semaphore; nothing happens for a binary one */
-void timelines_signal(struct layer_device *device, struct timeline_queue *queue,
+/*
+ * timelines_signal() - a batch signals; nothing happens for a binary semaphore
+ *
+ * The batch has been submitted: somebody may take the signal for certain and wait for it with the CPU.
+ */
+void timelines_signal(struct layer_device *device, struct timeline_queue *queue, uint64_t position,
 		      VkSemaphore semaphore, uint64_t value);
 
-/* timelines_revoke() - forget what was certain: a signal wasn't submitted after all */
-void timelines_revoke(struct layer_device *device, VkSemaphore semaphore);
+/* timelines_revoke() - batches from @position on weren't submitted after all: they wait for nothing */
+void timelines_revoke(struct layer_device *device, struct timeline_queue *queue, uint64_t position);
 
 /*
  * timelines_wait_fence() - the work up to here may wait for something unknown; @fence says when it's over

@@ -407,6 +407,53 @@ static void submission_that_fails(void **state)
 	shared_free(&a);
 }
 
+/* And it waits for nothing. */
+static void wait_that_fails(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true);
+	struct batch batch = {.wait = t, .wait_value = 1};
+	const VkSubmitInfo info = SUBMIT_INFO(batch);
+
+	(void)state;
+	world.recorder->submitting = no_memory;
+	assert_int_equal(vkQueueSubmit(world.queue, 1, &info, VK_NULL_HANDLE),
+			 VK_ERROR_OUT_OF_DEVICE_MEMORY);
+	world.recorder->submitting = NULL;
+	submit(commands_release("rel", &a), false);
+	check_log("1[?t=1 {timeline}] | 1[rel / !own] | export own | A+write");
+	vkDestroySemaphore(world.device, t, NULL);
+	shared_free(&a);
+}
+
+static VkResult takes_long(void)
+{
+	usleep(3 * CHANCE_US);
+	kernel_say("submitted");
+	return VK_SUCCESS;
+}
+
+/* A driver may refuse to export what depends on a signal that it hasn't seen, or wait for it. */
+static void signal_on_its_way(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true);
+
+	(void)state;
+	submit_batch(world.queue, (struct batch){.wait = t,
+						 .wait_value = 1,
+						 .commands = commands_release("rel", &a)});
+	check_log("1[?t=1 rel {timeline} / !own] | 1[] own");
+	world.recorder->submitting = takes_long;
+	submit_batch(world.other_queue, (struct batch){.signal = t, .signal_value = 1});
+	check_log_becomes("1[!t=1 {timeline}] | submitted | export own | A+write");
+	world.recorder->submitting = NULL;
+	fences_are_signalled = true;
+	check_vk(vkDeviceWaitIdle(world.device));
+	vkDestroySemaphore(world.device, t, NULL);
+	shared_free(&a);
+}
+
 /* One with batches of the layer's: nothing is published, and the semaphores aren't used again. */
 static void pieces_that_fail(void **state)
 {
@@ -683,6 +730,8 @@ int main(void)
 		TEST(device_that_goes_with_its_counters),
 		TEST(imported_timeline),
 		TEST(submission_that_fails),
+		TEST(wait_that_fails),
+		TEST(signal_on_its_way),
 		TEST(pieces_that_fail),
 		TEST(later_piece_that_fails),
 		TEST(waiting_that_fails),
