@@ -130,35 +130,37 @@ static bool resolved(struct layer_device *device, const struct unresolved *wait)
 	return true;
 }
 
-static void forget_first(struct timeline_queue *queue)
-{
-	queue->count--;
-	memmove(queue->unresolved, queue->unresolved + 1,
-		queue->count * sizeof(*queue->unresolved));
-}
-
 static bool queue_clear(struct layer_device *device, struct timeline_queue *queue,
 			uint64_t position)
 {
 	bool clear = !queue->unknown;
+	uint32_t over = 0;
 
 	if (queue->visited)
 		return false;
 	queue->visited = true;
-	while (clear && queue->count && queue->unresolved[0].position <= position) {
-		clear = resolved(device, &queue->unresolved[0]);
-		if (clear)
-			forget_first(queue);
+	while (clear && over < queue->count && queue->unresolved[over].position <= position) {
+		clear = resolved(device, &queue->unresolved[over]);
+		over += clear;
 	}
 	queue->visited = false;
+	if (over) {
+		queue->count -= over;
+		memmove(queue->unresolved, queue->unresolved + over,
+			queue->count * sizeof(*queue->unresolved));
+	}
 	return clear;
 }
 
-static void add_unresolved(struct timeline_queue *queue, const struct unresolved *wait)
+static void add_unresolved(struct layer_device *device, struct timeline_queue *queue,
+			   const struct unresolved *wait)
 {
-	struct unresolved *array =
-		grow(queue->unresolved, queue->count, &queue->capacity, sizeof(*array));
+	struct unresolved *array;
 
+	/* nobody may ever ask whether a queue is clear that releases and signals nothing */
+	if (queue->count == queue->capacity)
+		queue_clear(device, queue, queue->position);
+	array = grow(queue->unresolved, queue->count, &queue->capacity, sizeof(*array));
 	if (!array) {
 		queue->unknown = true;
 		return;
@@ -188,9 +190,9 @@ void timelines_wait(struct layer_device *device, struct timeline_queue *queue, u
 	pthread_mutex_lock(&semaphores->lock);
 	timeline = timeline_find(device, semaphore);
 	if (timeline && !value_certain(device, timeline, value))
-		add_unresolved(queue, &(struct unresolved){.position = position,
-							   .timeline = timeline,
-							   .value = value});
+		add_unresolved(device, queue,
+			       &(struct unresolved){
+				       .position = position, .timeline = timeline, .value = value});
 	pthread_mutex_unlock(&semaphores->lock);
 }
 
@@ -228,7 +230,8 @@ void timelines_revoke(struct layer_device *device, struct timeline_queue *queue,
 void timelines_wait_fence(struct layer_device *device, struct timeline_queue *queue, VkFence fence)
 {
 	pthread_mutex_lock(&device->semaphores->lock);
-	add_unresolved(queue, &(struct unresolved){.position = queue->position, .fence = fence});
+	add_unresolved(device, queue,
+		       &(struct unresolved){.position = queue->position, .fence = fence});
 	pthread_mutex_unlock(&device->semaphores->lock);
 }
 

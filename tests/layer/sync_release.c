@@ -5,6 +5,7 @@
  */
 #include "sync_world.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -279,6 +280,25 @@ static void release_then_wait_in_one_call(void **state)
 		  "1[?own / ?t=1 acq {timeline}] F");
 	vkDestroySemaphore(world.device, t, NULL);
 	shared_free(&a);
+}
+
+/* Waits that were soon over are forgotten, though nobody asks. */
+static void queue_that_only_waits(void **state)
+{
+	VkSemaphore t = semaphore("t", true);
+	struct mallinfo2 before, after;
+	uint64_t value;
+
+	(void)state;
+	world.recorder->say = NULL;
+	before = mallinfo2();
+	for (value = 1; value <= 20000; value++) {
+		submit_batch(world.queue, (struct batch){.wait = t, .wait_value = value});
+		counter_value = value;
+	}
+	after = mallinfo2();
+	assert_true(after.uordblks + after.hblkhd < before.uordblks + before.hblkhd + 100000);
+	vkDestroySemaphore(world.device, t, NULL);
 }
 
 /* The wait is over before anybody could export. */
@@ -725,6 +745,7 @@ int main(void)
 		TEST(values_of_one_timeline),
 		TEST(earlier_batch_that_waits),
 		TEST(release_then_wait_in_one_call),
+		TEST(queue_that_only_waits),
 		TEST(work_that_is_over_meanwhile),
 		TEST(device_that_goes),
 		TEST(device_that_goes_with_its_counters),
