@@ -52,7 +52,8 @@ static bool release_look(struct layer_device *device, struct late_release *relea
 {
 	int sync_file;
 
-	if (device->next.GetFenceStatus(device->handle, release->fence) != VK_NOT_READY) {
+	if (device->below[LAYER_MODULE_SUBMIT].GetFenceStatus(device->handle, release->fence) !=
+	    VK_NOT_READY) {
 		if (release->uses.count)
 			submit_publish(device, &release->uses, -1);
 		return true;

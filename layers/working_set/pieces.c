@@ -354,8 +354,8 @@ static VkResult wait_for_fence(struct call *call, VkFence fence)
 {
 	struct layer_device *device = call->device;
 	uint64_t begin = telemetry_begin(device);
-	VkResult result =
-		device->next.WaitForFences(device->handle, 1, &fence, VK_TRUE, UINT64_MAX);
+	VkResult result = device->below[LAYER_MODULE_SUBMIT].WaitForFences(
+		device->handle, 1, &fence, VK_TRUE, UINT64_MAX);
 
 	telemetry_cpu_wait(device, TELEMETRY_FENCE_RELEASE, begin);
 	return result == VK_ERROR_DEVICE_LOST ? result : VK_SUCCESS;

@@ -46,8 +46,8 @@ static void reap(struct layer_device *device, struct semaphore_pool *pool)
 {
 	struct retirement *oldest;
 
-	while ((oldest = pool->oldest) &&
-	       device->next.GetFenceStatus(device->handle, oldest->fence) == VK_SUCCESS) {
+	while ((oldest = pool->oldest) && device->below[LAYER_MODULE_SUBMIT].GetFenceStatus(
+						  device->handle, oldest->fence) == VK_SUCCESS) {
 		while (oldest->semaphores.count &&
 		       semaphore_list_add(&pool->free,
 					  oldest->semaphores.items[oldest->semaphores.count - 1]))
@@ -87,7 +87,7 @@ void semaphores_used(struct layer_device *device, struct semaphore_pool *pool,
 	if (semaphore_list_add(&pool->used, semaphore))
 		return;
 	/* Without memory to remember it, it can only be waited for; no memory is the worse problem. */
-	device->next.DeviceWaitIdle(device->handle);
+	device->below[LAYER_MODULE_SUBMIT].DeviceWaitIdle(device->handle);
 	semaphores_drop(device, semaphore);
 }
 

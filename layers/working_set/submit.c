@@ -203,7 +203,7 @@ void submit_stop(struct layer_device *device)
 	if (!device->submit || !device->submit->late)
 		return;
 	/* the application's work is over, the layer's own behind it may not be */
-	device->next.DeviceWaitIdle(device->handle);
+	device->below[LAYER_MODULE_SUBMIT].DeviceWaitIdle(device->handle);
 	late_fini(device);
 }
 

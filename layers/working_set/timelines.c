@@ -124,7 +124,8 @@ static bool resolved(struct layer_device *device, const struct unresolved *wait)
 {
 	if (wait->timeline)
 		return value_certain(device, wait->timeline, wait->value);
-	if (device->next.GetFenceStatus(device->handle, wait->fence) == VK_NOT_READY)
+	if (device->below[LAYER_MODULE_SUBMIT].GetFenceStatus(device->handle, wait->fence) ==
+	    VK_NOT_READY)
 		return false;
 	device->next.DestroyFence(device->handle, wait->fence, NULL);
 	return true;
