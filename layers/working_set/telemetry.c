@@ -44,11 +44,13 @@ struct telemetry_device {
 	/* Under the lock. */
 	struct fence fences[MAX_FENCES];
 	uint32_t num_fences;
-	uint64_t next_id;
 	uint64_t last_sample;
 	/* How long acquired dma-bufs were still in use. */
 	uint64_t acquired_in_use_ns;
 };
+
+/* Of fences in a trace: devices may write the same one, and there ids have to differ. */
+static _Atomic(uint64_t) next_id;
 
 static const char *const fence_names[] = {
 	[TELEMETRY_FENCE_ACQUIRE] = "acquired: still in use by others",
@@ -147,7 +149,7 @@ void telemetry_fence(struct layer_device *device, enum telemetry_fence what, int
 		close(fd);
 	} else {
 		fence = &telemetry->fences[telemetry->num_fences++];
-		*fence = (struct fence){what, fd, telemetry->next_id++, now_ns()};
+		*fence = (struct fence){what, fd, atomic_fetch_add(&next_id, 1), now_ns()};
 		if (telemetry->trace)
 			trace_begin(telemetry->trace, "sync", fence_names[what], fence->id,
 				    fence->begin, arguments);
