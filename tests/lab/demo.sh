@@ -7,7 +7,8 @@ demo_usage() {
 	cat <<-'END'
 	./dev demo [--kernel debug|fast|new|lts]: two Vulkan applications, one on each of two virtual GPUs, share frames while the first needs
 	three times its memory; once with pinned imports, once with imports that are evicted and remapped. Numbers on the terminal,
-	pictures in build/demo/. On debug and fast (User Mode Linux) the shaders run at native speed.
+	pictures in build/demo/. On debug and fast (User Mode Linux) the shaders run at native speed;
+	on new and lts they do with KVM only: emulated, a run takes an hour.
 	END
 }
 
