@@ -232,9 +232,25 @@ void virtual_gpu_explain(const struct layer_physical_device *physical_device)
 
 /* ---- Devices ---- */
 
+/* By its number: positions change when another one goes or comes. */
+static int open_same(const struct virtual_gpu *gpu, struct drover_device **drover)
+{
+	for (uint32_t position = 0;; position++) {
+		struct drm_drover_device_info info;
+		int ret = drover_device_open(position, drover);
+
+		if (ret)
+			return ret;
+		if (!drover_device_info(*drover, &info) &&
+		    info.device_index == gpu->info.device_index)
+			return 0;
+		drover_device_close(*drover);
+	}
+}
+
 static int open_device(struct virtual_gpu_device *device)
 {
-	int ret = drover_device_open(device->gpu->position, &device->drover);
+	int ret = open_same(device->gpu, &device->drover);
 
 	if (ret)
 		return ret;

@@ -28,7 +28,7 @@ struct layer_physical_device;
 
 /* A virtual GPU, as an instance sees it. Nothing changes once it is assigned. */
 struct virtual_gpu {
-	/* For drover_device_open(); the same in all processes that may open the same nodes. */
+	/* Among drover's nodes when the instance was created. */
 	uint32_t position;
 	/* Open for questions about the device; each VkDevice opens its own. */
 	struct drover_device *drover;
