@@ -66,6 +66,9 @@ static bool release_look(struct layer_device *device, struct late_release *relea
 		submit_publish(device, &release->uses, sync_file);
 		if (sync_file >= 0)
 			close(sync_file);
+	} else if (atomic_load(&device->submit->can_export) && release->semaphores.count == 1) {
+		/* no descriptor or no memory was left: there may be one the next time */
+		return false;
 	}
 	/* published; the rest stays until the semaphores are no longer in use */
 	track_uses_clear(device, &release->uses);

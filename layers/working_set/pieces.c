@@ -311,6 +311,13 @@ void submit_publish(struct layer_device *device, const struct track_uses *uses, 
 	}
 }
 
+/* A lack of descriptors or memory passes. */
+static bool is_lack(VkResult result)
+{
+	return result == VK_ERROR_TOO_MANY_OBJECTS || result == VK_ERROR_OUT_OF_HOST_MEMORY ||
+	       result == VK_ERROR_OUT_OF_DEVICE_MEMORY;
+}
+
 bool submit_export(struct layer_device *device, const VkSemaphore *semaphores, uint32_t count,
 		   int *sync_file)
 {
@@ -318,6 +325,7 @@ bool submit_export(struct layer_device *device, const VkSemaphore *semaphores, u
 		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_GET_FD_INFO_KHR,
 		.handleType = VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT,
 	};
+	VkResult result = VK_SUCCESS;
 	uint32_t i;
 	int fd;
 
@@ -325,12 +333,16 @@ bool submit_export(struct layer_device *device, const VkSemaphore *semaphores, u
 	for (i = 0; i < count; i++) {
 		info.semaphore = semaphores[i];
 		fd = -1;
-		if (device->next.GetSemaphoreFdKHR(device->handle, &info, &fd) != VK_SUCCESS)
+		result = device->next.GetSemaphoreFdKHR(device->handle, &info, &fd);
+		if (result != VK_SUCCESS)
 			goto fail;
 		if (fd < 0)
 			continue;
 		/* what isn't a sync file may be anybody's, so it isn't closed */
-		if (!bridge_is_sync_file(fd) || bridge_merge(sync_file, fd))
+		if (!bridge_is_sync_file(fd))
+			goto fail;
+		result = bridge_merge(sync_file, fd) ? VK_ERROR_TOO_MANY_OBJECTS : VK_SUCCESS;
+		if (result != VK_SUCCESS)
 			goto fail;
 	}
 	return true;
@@ -339,6 +351,8 @@ fail:
 	if (*sync_file >= 0)
 		close(*sync_file);
 	*sync_file = -1;
+	if (is_lack(result))
+		return false;
 	atomic_store(&device->submit->can_export, false);
 	layer_log(&device->instance->log, LAYER_LOG_WARNING,
 		  "the driver offers to export completions as sync files and can't: from now on, "

@@ -75,7 +75,8 @@ void submit_publish(struct layer_device *device, const struct track_uses *uses, 
  * @semaphores: signalled by batches that wait for nothing that isn't submitted
  * @sync_file: out: -1: they are over
  *
- * Return: false: the driver can't; the semaphores are in an unknown state then.
+ * Return: false: the driver can't, or couldn't this time (can_export says which). If there are several
+ * semaphores, they are in an unknown state then; a single one is as it was.
  */
 bool submit_export(struct layer_device *device, const VkSemaphore *semaphores, uint32_t count,
 		   int *sync_file);

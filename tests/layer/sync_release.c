@@ -679,11 +679,50 @@ static void export_that_fails(void **state)
 	VkCommandBuffer commands = commands_release("rel", &a);
 
 	(void)state;
-	world.recorder->export_result = VK_ERROR_TOO_MANY_OBJECTS;
+	world.recorder->export_result = VK_ERROR_INVALID_EXTERNAL_HANDLE;
 	submit(commands, true);
 	check_log("1[rel / !own] F | export own | 1[] own | wait own");
 	submit(commands, true);
 	check_log("1[rel] F | wait F");
+	shared_free(&a);
+}
+
+/* For want of a descriptor: that passes. */
+static void export_that_fails_once(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkCommandBuffer commands = commands_release("rel", &a);
+
+	(void)state;
+	world.recorder->export_result = VK_ERROR_TOO_MANY_OBJECTS;
+	submit(commands, true);
+	check_log("1[rel / !own] F | export own | 1[] own | wait own");
+	world.recorder->export_result = VK_SUCCESS;
+	submit(commands, true);
+	check_log("1[rel / !own] F | export own | A+write");
+	shared_free(&a);
+}
+
+/* The same for a release that waits for its time: it isn't forgotten. */
+static void late_export_that_fails_once(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true);
+
+	(void)state;
+	submit_batch(world.queue, (struct batch){.wait = t,
+						 .wait_value = 1,
+						 .commands = commands_release("rel", &a)});
+	check_log("1[?t=1 rel {timeline} / !own] | 1[] own");
+	world.recorder->say = NULL;
+	world.recorder->export_result = VK_ERROR_TOO_MANY_OBJECTS;
+	host_signal(t, 1);
+	usleep(3 * CHANCE_US);
+	world.recorder->export_result = VK_SUCCESS;
+	check_log_becomes("A+write");
+	fences_are_signalled = true;
+	check_vk(vkQueueWaitIdle(world.queue));
+	vkDestroySemaphore(world.device, t, NULL);
 	shared_free(&a);
 }
 
@@ -761,6 +800,8 @@ int main(void)
 		TEST_WAITING(waiting_is_not_done_for_ever),
 		TEST_WAITING(events_of_the_host),
 		TEST(export_that_fails),
+		TEST(export_that_fails_once),
+		TEST(late_export_that_fails_once),
 		TEST(export_of_something_else),
 		TEST_WAITING(acquire_by_waiting),
 	};
