@@ -178,41 +178,45 @@ static VkResult flush(struct call *call, VkFence fence)
 
 /* ---- Acquire ---- */
 
-/* A dma-buf's fences aren't to be had as a sync file. */
-static void export_failed(struct layer_device *device, struct track_use *use, int error)
+/* There is no way to wait for others' work on it, or to let them wait. */
+static void dmabuf_is_deaf(struct layer_device *device, struct track_use *use)
 {
-	if (error == -ENOTTY) {
-		atomic_store(&use->dmabuf->deaf, true);
-		layer_log(
-			&device->instance->log, LAYER_LOG_WARNING,
-			"a dma-buf has no implicit sync: this kernel, or its driver, knows no sync "
-			"files for it (Linux 6.0 or later does)");
-		return;
-	}
-	/* what is left without a file descriptor */
-	telemetry_count(device, TELEMETRY_CPU_WAITS, 1);
-	drover_dmabuf_wait(use->dmabuf->fd, use->access, -1);
+	atomic_store(&use->dmabuf->deaf, true);
+	layer_log(&device->instance->log, LAYER_LOG_WARNING,
+		  "a dma-buf has no implicit sync: this kernel, or its driver, knows no sync "
+		  "files for it (Linux 6.0 or later does)");
 }
 
-static void add_fences(struct layer_device *device, struct track_use *use, int *sync_file)
+/* Return: false: there was no descriptor or no memory for what the dma-buf's access has to wait for. */
+static bool add_fences(struct layer_device *device, struct track_use *use, int *sync_file)
 {
 	int fd, ret;
 
 	if (atomic_load(&use->dmabuf->deaf))
-		return;
+		return true;
 	telemetry_count(device, TELEMETRY_ACQUIRES, 1);
 	ret = drover_dmabuf_export_sync_file(use->dmabuf->fd, use->access, &fd);
-	if (ret) {
-		export_failed(device, use, ret);
-		return;
-	}
+	if (ret == -ENOTTY)
+		dmabuf_is_deaf(device, use);
+	if (ret)
+		return ret == -ENOTTY;
 	if (bridge_signalled(fd)) {
 		close(fd);
-		return;
+		return true;
 	}
 	telemetry_fence(device, TELEMETRY_FENCE_ACQUIRE, fd, use);
-	if (bridge_merge(sync_file, fd))
-		export_failed(device, use, -EMFILE);
+	return !bridge_merge(sync_file, fd);
+}
+
+/* What is left without a file descriptor. */
+static void wait_for_dmabufs(const struct track_uses *uses)
+{
+	uint32_t i;
+
+	for (i = 0; i < uses->count; i++) {
+		if (!atomic_load(&uses->items[i].dmabuf->deaf))
+			drover_dmabuf_wait(uses->items[i].dmabuf->fd, uses->items[i].access, -1);
+	}
 }
 
 /* Return: false: the driver can't wait for it; it's still open then. */
@@ -268,21 +272,26 @@ static VkResult acquire(struct call *call)
 	struct layer_device *device = call->device;
 	VkResult result = VK_SUCCESS;
 	int sync_file = -1;
+	bool all = true;
 	uint64_t begin;
 	uint32_t i;
 
 	for (i = 0; i < uses->count; i++)
-		add_fences(device, &uses->items[i], &sync_file);
-	if (sync_file < 0 || gather_wait(call, sync_file))
+		all &= add_fences(device, &uses->items[i], &sync_file);
+	if (all && (sync_file < 0 || gather_wait(call, sync_file)))
 		return VK_SUCCESS;
 
-	/* batches before this one needn't wait with the CPU */
+	/* batches before this one needn't wait with the CPU, and it may be for them that it waits */
 	if (call->gathered)
 		result = flush(call, VK_NULL_HANDLE);
 	begin = telemetry_begin(device);
-	drover_sync_file_wait(sync_file, -1);
+	if (result == VK_SUCCESS && !all)
+		wait_for_dmabufs(uses);
+	else if (result == VK_SUCCESS)
+		drover_sync_file_wait(sync_file, -1);
 	telemetry_cpu_wait(device, TELEMETRY_FENCE_ACQUIRE, begin);
-	close(sync_file);
+	if (sync_file >= 0)
+		close(sync_file);
 	return result;
 }
 
@@ -302,7 +311,7 @@ void submit_publish(struct layer_device *device, const struct track_uses *uses, 
 		telemetry_fence(device, TELEMETRY_FENCE_RELEASE, sync_file, use);
 		ret = drover_dmabuf_import_sync_file(use->dmabuf->fd, use->access, sync_file);
 		if (ret == -ENOTTY)
-			export_failed(device, use, ret);
+			dmabuf_is_deaf(device, use);
 		else if (ret)
 			layer_log(&device->instance->log, LAYER_LOG_WARNING,
 				  "others may use a dma-buf too early: the kernel refused a fence "

@@ -43,6 +43,7 @@ struct dmabuf {
 
 void (*kernel_say)(const char *line);
 bool kernel_is_old;
+bool kernel_lacks_descriptors;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sync_file sync_files[MAX * 16];
@@ -159,6 +160,8 @@ static int export_sync_file(int fd, struct dma_buf_export_sync_file *args)
 		return -ENOTTY;
 	if (!args->flags || args->flags & ~3u)
 		return -EINVAL;
+	if (kernel_lacks_descriptors)
+		return -EMFILE;
 	args->fd = merged(dmabuf, args->flags);
 	return args->fd < 0 ? -errno : 0;
 }

@@ -20,6 +20,8 @@ extern void (*kernel_say)(const char *line);
 
 /* The kernel knows no sync files for dma-bufs, as before Linux 6.0. */
 extern bool kernel_is_old;
+/* It has no descriptor for a dma-buf's fences. */
+extern bool kernel_lacks_descriptors;
 
 /* dmabuf_new() - a dma-buf; @name is one letter. The descriptor is the caller's. */
 int dmabuf_new(char name);

@@ -771,6 +771,24 @@ static void acquire_by_waiting(void **state)
 	shared_free(&a);
 }
 
+/* For want of a descriptor, too; what was submitted before isn't kept back meanwhile. */
+static void acquire_without_descriptors(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	struct batch batches[] = {
+		{.commands = commands_plain("draw")},
+		{.commands = commands_acquire("acq", &a)},
+	};
+	const VkSubmitInfo infos[] = {SUBMIT_INFO(batches[0]), SUBMIT_INFO(batches[1])};
+
+	(void)state;
+	kernel_lacks_descriptors = true;
+	check_vk(vkQueueSubmit(world.queue, 2, infos, world.fence));
+	kernel_lacks_descriptors = false;
+	check_log("1[draw {timeline}] | 1[acq {timeline}] F");
+	shared_free(&a);
+}
+
 #define TEST(function)         cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 #define TEST_WAITING(function) cmocka_unit_test_setup_teardown(function, set_up_waiting, tear_down)
 
@@ -804,6 +822,7 @@ int main(void)
 		TEST(late_export_that_fails_once),
 		TEST(export_of_something_else),
 		TEST_WAITING(acquire_by_waiting),
+		TEST(acquire_without_descriptors),
 	};
 
 	world_environment();
