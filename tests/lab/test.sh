@@ -19,7 +19,7 @@ test_usage() {
 	cat <<-END
 	./dev test [SUITE…] [--kernel debug|new|lts] [--timeout SECONDS]: runs the suites named (all without names) on the kernels they
 	belong to (or on that one), and ends with "N passed, N failed, N skipped".
-	--timeout is the time that a suite in a guest may take (300).
+	--timeout is the time that a suite in a guest may take (600).
 	The table of suites is tests/suites:
 	END
 	suite_table | awk -F'|' '{ printf "  %-10s %s\n", $1, $2 }'
@@ -231,6 +231,8 @@ new_test_run() {
 
 cmd_test() {
 	local role="" names=()
+	# Shaders take their time where a processor is emulated.
+	TIMEOUT=600
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--kernel) role=${2:?--kernel needs a name}; known_role "$role"; shift 2 ;;
