@@ -302,6 +302,40 @@ static void disjoint_planes(void **state)
 	}
 }
 
+/* The barrier of Vulkan 1.0, for an image. */
+static void image_barriers(void **state)
+{
+	VkImage image = create_image(VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT, 0);
+	VkCommandBuffer commands = command_buffer("both", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+	const VkImageMemoryBarrier acquire_barrier = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER,
+		.srcQueueFamilyIndex = VK_QUEUE_FAMILY_FOREIGN_EXT,
+		.dstQueueFamilyIndex = world.family,
+		.image = image,
+	};
+	const VkImageMemoryBarrier release_barrier = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER,
+		.srcQueueFamilyIndex = world.family,
+		.dstQueueFamilyIndex = VK_QUEUE_FAMILY_FOREIGN_EXT,
+		.image = image,
+	};
+	const VkPipelineStageFlags all = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+	int fd = dmabuf_new('A');
+	VkDeviceMemory memory = memory_import(DMA_BUF, dup(fd));
+
+	(void)state;
+	check_vk(vkBindImageMemory(world.device, image, memory, 0));
+	vkCmdPipelineBarrier(commands, all, all, 0, 0, NULL, 0, NULL, 1, &acquire_barrier);
+	vkCmdPipelineBarrier(commands, all, all, 0, 0, NULL, 0, NULL, 1, &release_barrier);
+	check_vk(vkEndCommandBuffer(commands));
+	busy('A');
+	submit(commands, false);
+	check_log("import own | 1[?own / both / !own] | export own | A+write");
+	vkDestroyImage(world.device, image, NULL);
+	vkFreeMemory(world.device, memory, NULL);
+	close(fd);
+}
+
 static void swapchain_images_have_no_memory(void **state)
 {
 	VkImage image = create_image(VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT, 0);
@@ -364,6 +398,9 @@ static void events_that_transfer(void **state)
 	};
 	const VkEventCreateInfo info = {.sType = VK_STRUCTURE_TYPE_EVENT_CREATE_INFO};
 	VkCommandBuffer commands = command_buffer("wait", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+	VkCommandBuffer again = command_buffer("again", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+	PFN_vkCmdWaitEvents2KHR cmd_wait_events2_khr =
+		(PFN_vkCmdWaitEvents2KHR)vkGetDeviceProcAddr(world.device, "vkCmdWaitEvents2KHR");
 	VkEvent event;
 
 	(void)state;
@@ -373,6 +410,11 @@ static void events_that_transfer(void **state)
 	busy('A');
 	submit(commands, false);
 	check_log("import own | 1[?own / wait]");
+	assert_non_null(cmd_wait_events2_khr);
+	cmd_wait_events2_khr(again, 1, &event, &dependency);
+	check_vk(vkEndCommandBuffer(again));
+	submit(again, false);
+	check_log("import own | 1[?own / again]");
 	vkDestroyEvent(world.device, event, NULL);
 	shared_free(&a);
 }
@@ -526,6 +568,7 @@ int main(void)
 		TEST(dmabuf_without_sync_files),
 		TEST(memory_freed_before_its_buffer),
 		TEST(disjoint_planes),
+		TEST(image_barriers),
 		TEST(swapchain_images_have_no_memory),
 		TEST(secondary_command_buffers),
 		TEST(events_that_transfer),
