@@ -8,7 +8,7 @@
  *	import own, export own		vkImportSemaphoreFdKHR, vkGetSemaphoreFdKHR
  *	wait fence			vkWaitForFences
  *
- * Handles that aren't the test's are called `own`. After a batch's parts comes what its pNext chain
+ * Handles that aren't the test's are called `own`, with the stages, ?own{stages 1}, if those aren't all. After a batch's parts comes what its pNext chain
  * has: {protected}, {group 0 1}, {timeline}. In a group, ?own@1 waits on physical device 1.
  */
 #include "sync_recorder.h"
@@ -111,6 +111,14 @@ static void put_semaphore(struct line *line, char kind, VkSemaphore semaphore, u
 		put(line, "@%u", device);
 }
 
+/* The application's are its own affair, and a signal of vkQueueSubmit has none. */
+static void put_stages(struct line *line, VkSemaphore semaphore, VkPipelineStageFlags2 stages)
+{
+	if (stages != VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT &&
+	    !strcmp(name_of_handle(semaphore), "own"))
+		put(line, "{stages %llx}", (unsigned long long)stages);
+}
+
 static void put_command_buffer(struct line *line, VkCommandBuffer command_buffer)
 {
 	put(line, "%s%s",
@@ -162,7 +170,7 @@ static void put_batch_1(struct line *line, const VkSubmitInfo *info)
 		find(info->pNext, VK_STRUCTURE_TYPE_DEVICE_GROUP_SUBMIT_INFO);
 	uint32_t i;
 
-	for (i = 0; i < info->waitSemaphoreCount; i++)
+	for (i = 0; i < info->waitSemaphoreCount; i++) {
 		put_semaphore(line, '?', info->pWaitSemaphores[i],
 			      values && i < values->waitSemaphoreValueCount
 				      ? values->pWaitSemaphoreValues[i]
@@ -171,6 +179,8 @@ static void put_batch_1(struct line *line, const VkSubmitInfo *info)
 				      ? group->pWaitSemaphoreDeviceIndices[i]
 				      : 0,
 			      group && group->waitSemaphoreCount);
+		put_stages(line, info->pWaitSemaphores[i], info->pWaitDstStageMask[i]);
+	}
 	for (i = 0; i < info->commandBufferCount; i++)
 		put_command_buffer(line, info->pCommandBuffers[i]);
 	for (i = 0; i < info->signalSemaphoreCount; i++)
@@ -189,16 +199,22 @@ static void put_batch_2(struct line *line, const VkSubmitInfo2 *info, bool group
 {
 	uint32_t i;
 
-	for (i = 0; i < info->waitSemaphoreInfoCount; i++)
+	for (i = 0; i < info->waitSemaphoreInfoCount; i++) {
 		put_semaphore(line, '?', info->pWaitSemaphoreInfos[i].semaphore,
 			      info->pWaitSemaphoreInfos[i].value,
 			      info->pWaitSemaphoreInfos[i].deviceIndex, group);
+		put_stages(line, info->pWaitSemaphoreInfos[i].semaphore,
+			   info->pWaitSemaphoreInfos[i].stageMask);
+	}
 	for (i = 0; i < info->commandBufferInfoCount; i++)
 		put_command_buffer(line, info->pCommandBufferInfos[i].commandBuffer);
-	for (i = 0; i < info->signalSemaphoreInfoCount; i++)
+	for (i = 0; i < info->signalSemaphoreInfoCount; i++) {
 		put_semaphore(line, '!', info->pSignalSemaphoreInfos[i].semaphore,
 			      info->pSignalSemaphoreInfos[i].value,
 			      info->pSignalSemaphoreInfos[i].deviceIndex, group);
+		put_stages(line, info->pSignalSemaphoreInfos[i].semaphore,
+			   info->pSignalSemaphoreInfos[i].stageMask);
+	}
 	if (info->flags & VK_SUBMIT_PROTECTED_BIT)
 		put(line, " {protected}");
 	put_chain(line, info->pNext);
