@@ -230,6 +230,9 @@ static VkResult create_below(struct layer_device *device, struct layer_device_re
 	if (result == VK_SUCCESS) {
 		device->handle = *handle;
 		vkuInitDeviceDispatchTable(device->handle, &device->next, get_device_proc_addr);
+		/* until it is known what each module wants, for those that fail before that */
+		for (int i = 0; i < LAYER_MODULE_COUNT; i++)
+			device->below[i] = device->next;
 	}
 	return result;
 }
