@@ -55,6 +55,6 @@ void memory_properties_fill_budget(const struct virtual_gpu *gpu,
 		budget->heapUsage[i] = budget->heapBudget[i] = 0;
 	fill_heap(budget, VIRTUAL_GPU_VRAM, usage_of(gpu->info.device_index, USAGE_HEAP_VRAM),
 		  info.vram_size, info.vram_used);
-	fill_heap(budget, VIRTUAL_GPU_GTT, usage_of(gpu->info.device_index, USAGE_HEAP_GTT), info.gtt_size,
-		  info.gtt_used);
+	fill_heap(budget, VIRTUAL_GPU_GTT, usage_of(gpu->info.device_index, USAGE_HEAP_GTT),
+		  info.gtt_size, info.gtt_used);
 }
