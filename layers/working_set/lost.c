@@ -4,13 +4,14 @@
  * is lost: the driver goes on, on memory without meaning, and doesn't know. So the layer looks at the
  * VM's status word wherever Vulkan lets a device be lost.
  *
- * After that nothing more is submitted. What was submitted before still runs below, so calls that
- * wait do wait for it, within bounds: an application that goes on to destroy things must not
- * pull them away from under the driver's threads. Semaphores that refused work
- * would have signalled are signalled from here, lest what runs below wait for ever.
+ * After that nothing more is submitted. What was submitted before still runs below, and an
+ * application that hears of the loss may destroy at once what that uses. So the first call that
+ * reports the loss, whichever it is, waits for all of it, within bounds, as does vk*WaitIdle. Semaphores that
+ * refused work would have signalled are signalled from here, lest what runs below wait for ever.
  *
  * Works as the innermost layer of all: what is above sees a driver that loses devices.
  */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -21,13 +22,15 @@
 /* How long a wait goes without a look at the status word. */
 #define SLICE_NS     100000000ull
 /* How long what was submitted may take to end on a lost device. */
-#define LAST_WAIT_NS 1000000000ull
+#define LAST_WAIT_NS 2000000000ull
 
 struct lost_device {
 	/* The timeline semaphores that exist. */
 	struct table timelines;
-	/* What was submitted doesn't end. */
-	atomic_bool stuck;
+	/* Held for reading by who uses a queue; who has it for writing may use any. */
+	pthread_rwlock_t queues_lock;
+	/* The wait for what was submitted is over, or it doesn't end. */
+	atomic_bool waited;
 };
 
 #define BELOW(device) (&(device)->below[LAYER_MODULE_LOST])
@@ -42,12 +45,67 @@ static bool is_lost(const struct layer_device *device)
 	return virtual_gpu_lost_reason(device->virtual_gpu) != 0;
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+/* Waits until what was submitted to a queue of a lost device is over. */
+static void drain(struct layer_device *device, VkQueue queue, uint64_t until)
+{
+	const VkFenceCreateInfo create_info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+	uint64_t now = now_ns();
+	VkFence fence;
+
+	if (BELOW(device)->CreateFence(device->handle, &create_info, NULL, &fence) != VK_SUCCESS)
+		return;
+	if (BELOW(device)->QueueSubmit(queue, 0, NULL, fence) != VK_SUCCESS ||
+	    BELOW(device)->WaitForFences(device->handle, 1, &fence, VK_TRUE,
+					 now < until ? until - now : 0) != VK_TIMEOUT)
+		BELOW(device)->DestroyFence(device->handle, fence, NULL);
+	/* else it is in use for good */
+}
+
+/*
+ * Waits, but not for ever, for what was submitted to a lost device: it may itself wait for
+ * something that never comes, as may another thread in a call with a queue of its own.
+ */
+static void drain_all(struct layer_device *device)
+{
+	struct lost_device *lost = device->lost;
+	uint64_t until = now_ns() + LAST_WAIT_NS;
+	const struct timespec deadline = {
+		.tv_sec = (time_t)(until / 1000000000ull),
+		.tv_nsec = (long)(until % 1000000000ull),
+	};
+
+	if (!pthread_rwlock_clockwrlock(&lost->queues_lock, CLOCK_MONOTONIC, &deadline)) {
+		for (uint32_t i = 0; i < device->queue_count; i++)
+			drain(device, device->queues[i].handle, until);
+		pthread_rwlock_unlock(&lost->queues_lock);
+	}
+	atomic_store(&lost->waited, true);
+}
+
+/* Who calls has no queue in use. */
 static VkResult report_lost(struct layer_device *device)
 {
+	if (!atomic_load(&device->lost->waited))
+		drain_all(device);
 	layer_log(&device->instance->log, LAYER_LOG_ERROR, "a device of \"%s\" is lost: %s",
 		  device->virtual_gpu->gpu->name,
 		  strerror((int)virtual_gpu_lost_reason(device->virtual_gpu)));
 	return VK_ERROR_DEVICE_LOST;
+}
+
+/* For calls that wait by their nature: they do so every time. */
+static VkResult report_lost_idle(struct layer_device *device)
+{
+	atomic_store(&device->lost->waited, false);
+	return report_lost(device);
 }
 
 /* What a call that the driver took part in returns: its results don't count if the VM was lost. */
@@ -87,65 +145,69 @@ static void signal_semaphore(struct layer_device *device, VkSemaphore semaphore,
 		BELOW(device)->SignalSemaphore(device->handle, &info);
 }
 
-/*
- * Waits, but not for ever, for what was submitted to a queue of a lost device: it may itself wait for
- * something that never comes. Whoever calls has the queue to itself (external synchronization).
- */
-static void drain(struct layer_device *device, VkQueue queue)
+/* What refused work of vkQueueSubmit or vkQueueBindSparse would have signalled. */
+static void signal_all(struct layer_device *device, const void *chain, uint32_t count,
+		       const VkSemaphore *semaphores)
 {
-	const VkFenceCreateInfo create_info = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
-	VkFence fence;
+	const VkTimelineSemaphoreSubmitInfo *timeline =
+		layer_find_struct(chain, VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO);
+	uint32_t values = timeline ? timeline->signalSemaphoreValueCount : 0;
 
-	if (atomic_load(&device->lost->stuck) ||
-	    BELOW(device)->CreateFence(device->handle, &create_info, NULL, &fence) != VK_SUCCESS)
-		return;
-	if (BELOW(device)->QueueSubmit(queue, 0, NULL, fence) != VK_SUCCESS ||
-	    BELOW(device)->WaitForFences(device->handle, 1, &fence, VK_TRUE, LAST_WAIT_NS) ==
-		    VK_SUCCESS)
-		BELOW(device)->DestroyFence(device->handle, fence, NULL);
-	else
-		/* the fence is in use for good */
-		atomic_store(&device->lost->stuck, true);
+	for (uint32_t i = 0; i < values && i < count; i++)
+		signal_semaphore(device, semaphores[i], timeline->pSignalSemaphoreValues[i]);
 }
 
-/* The end of a submission that isn't made. */
-static VkResult refuse(struct layer_device *device, VkQueue queue)
+/*
+ * Return: whether a queue may be used, until end_queue_use(). Whoever finds the device lost later has to
+ * wait for what is submitted in between.
+ */
+static bool begin_queue_use(struct layer_device *device)
 {
-	drain(device, queue);
-	return report_lost(device);
+	pthread_rwlock_rdlock(&device->lost->queues_lock);
+	if (!is_lost(device))
+		return true;
+	pthread_rwlock_unlock(&device->lost->queues_lock);
+	return false;
+}
+
+static void end_queue_use(struct layer_device *device)
+{
+	pthread_rwlock_unlock(&device->lost->queues_lock);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL queue_submit(VkQueue queue, uint32_t count,
 						   const VkSubmitInfo *submits, VkFence fence)
 {
 	struct layer_device *device = layer_device_of(queue);
+	VkResult result;
 
-	if (!is_lost(device))
-		return BELOW(device)->QueueSubmit(queue, count, submits, fence);
-	for (uint32_t i = 0; i < count; i++) {
-		const VkTimelineSemaphoreSubmitInfo *timeline = layer_find_struct(
-			submits[i].pNext, VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO);
-		uint32_t values = timeline ? timeline->signalSemaphoreValueCount : 0;
-
-		for (uint32_t j = 0; j < values && j < submits[i].signalSemaphoreCount; j++)
-			signal_semaphore(device, submits[i].pSignalSemaphores[j],
-					 timeline->pSignalSemaphoreValues[j]);
+	if (begin_queue_use(device)) {
+		result = BELOW(device)->QueueSubmit(queue, count, submits, fence);
+		end_queue_use(device);
+		return result;
 	}
-	return refuse(device, queue);
+	for (uint32_t i = 0; i < count; i++)
+		signal_all(device, submits[i].pNext, submits[i].signalSemaphoreCount,
+			   submits[i].pSignalSemaphores);
+	return report_lost(device);
 }
 
 static VkResult submit2(PFN_vkQueueSubmit2 below, VkQueue queue, uint32_t count,
 			const VkSubmitInfo2 *submits, VkFence fence)
 {
 	struct layer_device *device = layer_device_of(queue);
+	VkResult result;
 
-	if (!is_lost(device))
-		return below(queue, count, submits, fence);
+	if (begin_queue_use(device)) {
+		result = below(queue, count, submits, fence);
+		end_queue_use(device);
+		return result;
+	}
 	for (uint32_t i = 0; i < count; i++)
 		for (uint32_t j = 0; j < submits[i].signalSemaphoreInfoCount; j++)
 			signal_semaphore(device, submits[i].pSignalSemaphoreInfos[j].semaphore,
 					 submits[i].pSignalSemaphoreInfos[j].value);
-	return refuse(device, queue);
+	return report_lost(device);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL queue_submit2(VkQueue queue, uint32_t count,
@@ -161,15 +223,26 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_submit2_khr(VkQueue queue, uint32_t 
 		       fence);
 }
 
-/* ---- Waiting ---- */
-
-static uint64_t now_ns(void)
+/* No queue says that it can, but empty batches with semaphores and fences work on all. */
+static VKAPI_ATTR VkResult VKAPI_CALL queue_bind_sparse(VkQueue queue, uint32_t count,
+							const VkBindSparseInfo *binds,
+							VkFence fence)
 {
-	struct timespec now;
+	struct layer_device *device = layer_device_of(queue);
+	VkResult result;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+	if (begin_queue_use(device)) {
+		result = BELOW(device)->QueueBindSparse(queue, count, binds, fence);
+		end_queue_use(device);
+		return result;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		signal_all(device, binds[i].pNext, binds[i].signalSemaphoreCount,
+			   binds[i].pSignalSemaphores);
+	return report_lost(device);
 }
+
+/* ---- Waiting ---- */
 
 /* One wait of the driver's, of any kind. */
 struct wait {
@@ -207,10 +280,8 @@ static VkResult wait_sliced(const struct wait *wait, uint64_t timeout)
 	do {
 		uint64_t left = timeout - elapsed;
 
-		if (is_lost(wait->device)) {
-			wait->call(wait, left < LAST_WAIT_NS ? left : LAST_WAIT_NS);
+		if (is_lost(wait->device))
 			return report_lost(wait->device);
-		}
 		result = wait->call(wait, left < SLICE_NS ? left : SLICE_NS);
 		elapsed = now_ns() - start;
 	} while (result == VK_TIMEOUT && elapsed < timeout);
@@ -265,21 +336,25 @@ static VKAPI_ATTR VkResult VKAPI_CALL wait_semaphores_khr(VkDevice handle,
 static VKAPI_ATTR VkResult VKAPI_CALL queue_wait_idle(VkQueue queue)
 {
 	struct layer_device *device = layer_device_of(queue);
+	VkResult result;
 
-	if (is_lost(device))
-		return refuse(device, queue);
-	return checked(device, BELOW(device)->QueueWaitIdle(queue));
+	if (!begin_queue_use(device))
+		return report_lost_idle(device);
+	result = BELOW(device)->QueueWaitIdle(queue);
+	end_queue_use(device);
+	return checked(device, result);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL device_wait_idle(VkDevice handle)
 {
 	struct layer_device *device = layer_device_of(handle);
+	VkResult result;
 
-	if (!is_lost(device))
-		return checked(device, BELOW(device)->DeviceWaitIdle(handle));
-	for (uint32_t i = 0; i < device->queue_count; i++)
-		drain(device, device->queues[i].handle);
-	return report_lost(device);
+	if (!begin_queue_use(device))
+		return report_lost_idle(device);
+	result = BELOW(device)->DeviceWaitIdle(handle);
+	end_queue_use(device);
+	return checked(device, result);
 }
 
 /* ---- Asking ---- */
@@ -360,12 +435,16 @@ static VKAPI_ATTR VkResult VKAPI_CALL acquire_next_image2(VkDevice handle,
 static VKAPI_ATTR VkResult VKAPI_CALL queue_present(VkQueue queue, const VkPresentInfoKHR *info)
 {
 	struct layer_device *device = layer_device_of(queue);
+	VkResult result;
 
-	if (!is_lost(device))
-		return BELOW(device)->QueuePresentKHR(queue, info);
+	if (begin_queue_use(device)) {
+		result = BELOW(device)->QueuePresentKHR(queue, info);
+		end_queue_use(device);
+		return result;
+	}
 	for (uint32_t i = 0; info->pResults && i < info->swapchainCount; i++)
 		info->pResults[i] = VK_ERROR_DEVICE_LOST;
-	return refuse(device, queue);
+	return report_lost(device);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL create_swapchain(VkDevice handle,
@@ -434,6 +513,11 @@ static VkResult create_device(struct layer_device *device,
 				   VK_SYSTEM_ALLOCATION_SCOPE_DEVICE);
 	if (!device->lost)
 		return VK_ERROR_OUT_OF_HOST_MEMORY;
+	if (pthread_rwlock_init(&device->lost->queues_lock, NULL)) {
+		layer_free(device->allocator, device->lost);
+		device->lost = NULL;
+		return VK_ERROR_OUT_OF_HOST_MEMORY;
+	}
 	table_init(&device->lost->timelines);
 	return VK_SUCCESS;
 }
@@ -443,6 +527,7 @@ static void destroy_device(struct layer_device *device)
 	if (!device->lost)
 		return;
 	table_fini(&device->lost->timelines);
+	pthread_rwlock_destroy(&device->lost->queues_lock);
 	layer_free(device->allocator, device->lost);
 	device->lost = NULL;
 }
@@ -452,6 +537,7 @@ static const struct layer_entry device_entries[] = {
 	ENTRY(QueueSubmit, queue_submit),
 	ENTRY(QueueSubmit2, queue_submit2),
 	ENTRY(QueueSubmit2KHR, queue_submit2_khr),
+	ENTRY(QueueBindSparse, queue_bind_sparse),
 	ENTRY(QueueWaitIdle, queue_wait_idle),
 	ENTRY(DeviceWaitIdle, device_wait_idle),
 	ENTRY(WaitForFences, wait_for_fences),
