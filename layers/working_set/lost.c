@@ -6,8 +6,9 @@
  *
  * After that nothing more is submitted. What was submitted before still runs below, and an
  * application that hears of the loss may destroy at once what that uses. So the first call that
- * reports the loss, whichever it is, waits for all of it, within bounds, as does vk*WaitIdle. Semaphores that
- * refused work would have signalled are signalled from here, lest what runs below wait for ever.
+ * reports the loss, whichever it is, waits for all of it, within bounds; QueueWaitIdle and
+ * DeviceWaitIdle do so every time. Semaphores that refused work would have signalled are signalled
+ * from here, lest what runs below wait for ever.
  *
  * Works as the innermost layer of all: what is above sees a driver that loses devices.
  */
