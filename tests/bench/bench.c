@@ -145,6 +145,19 @@ double samples_median(const struct samples *samples)
 	return samples_quantile(samples, 0.5);
 }
 
+double samples_last(const struct samples *samples)
+{
+	if (!samples->count)
+		die("the last of nothing");
+	return samples->values[samples->count - 1];
+}
+
+void samples_fold(struct samples *medians, struct samples *samples)
+{
+	samples_add(medians, samples_median(samples));
+	samples_free(samples);
+}
+
 void samples_free(struct samples *samples)
 {
 	free(samples->values);

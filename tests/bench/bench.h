@@ -57,6 +57,10 @@ void samples_add(struct samples *samples, double value);
 /* samples_quantile() - interpolated; 0.5 is the median. At least one value is needed */
 double samples_quantile(const struct samples *samples, double quantile);
 double samples_median(const struct samples *samples);
+/* samples_last() - the one added last, for ratios of neighbours in time */
+double samples_last(const struct samples *samples);
+/* samples_fold() - adds the median of samples, which are freed, to medians */
+void samples_fold(struct samples *medians, struct samples *samples);
 void samples_free(struct samples *samples);
 
 /* ---- The module ---- */
@@ -120,6 +124,14 @@ void report_add(struct report *report, const char *key, struct json_object *obje
 /* report_raw() - under raw.map.key: median, quartiles, extremes and number of samples */
 void report_raw(struct report *report, const char *map, const char *key,
 		const struct samples *samples);
+
+/* report_value_at() - a number under key.at at the top level */
+void report_value_at(struct report *report, const char *key, double at, double value);
+/* report_median(), report_median_at() - the median at the top level, the rest under raw.key.name or raw.key.at */
+void report_median(struct report *report, const char *key, const char *name,
+		   const struct samples *samples);
+void report_median_at(struct report *report, const char *key, double at,
+		      const struct samples *samples);
 
 enum bound { AT_MOST, AT_LEAST };
 

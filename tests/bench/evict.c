@@ -16,8 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <json-c/json.h>
-
 #define SIZES         5
 #define BYTES         (64 * MIB)
 #define PIECES        16
@@ -179,20 +177,16 @@ static void time_engine(struct copy *copy, struct results *results)
 	samples_add(&results->engine_copy, rate(2 * BYTES, now_ns() - start));
 }
 
-static double last(const struct samples *samples)
-{
-	return samples->values[samples->count - 1];
-}
-
 /* What else runs on the machine changes the bandwidth from one second to the next, so ratios are of neighbours. */
 static void add_ratios(struct results *results, size_t size)
 {
-	double both = last(&results->evict_remap[size]);
+	double both = samples_last(&results->evict_remap[size]);
 
-	samples_add(&results->to_kernel_memcpy[size], both / last(&results->kernel_memcpy));
-	samples_add(&results->to_user_memcpy[size], both / last(&results->user_memcpy));
-	samples_add(&results->to_user_memcpy_pages[size], both / last(&results->user_memcpy_pages));
-	samples_add(&results->to_engine_copy[size], both / last(&results->engine_copy));
+	samples_add(&results->to_kernel_memcpy[size], both / samples_last(&results->kernel_memcpy));
+	samples_add(&results->to_user_memcpy[size], both / samples_last(&results->user_memcpy));
+	samples_add(&results->to_user_memcpy_pages[size],
+		    both / samples_last(&results->user_memcpy_pages));
+	samples_add(&results->to_engine_copy[size], both / samples_last(&results->engine_copy));
 }
 
 static void measure(struct drover_device *dev, struct results *results)
@@ -225,40 +219,32 @@ static void measure(struct drover_device *dev, struct results *results)
 	free(b);
 }
 
-static void report_map(struct report *report, const char *key, const struct samples *samples)
+static void report_sizes(struct report *report, const struct results *results)
 {
-	struct json_object *map = json_object_new_object();
-	char name[32];
-
 	for (size_t i = 0; i < SIZES; i++) {
-		snprintf(name, sizeof(name), "%llu", (unsigned long long)sizes[i]);
-		json_object_object_add(map, name,
-				       json_object_new_double(samples_median(&samples[i])));
-		report_raw(report, key, name, &samples[i]);
-	}
-	report_add(report, key, map);
-}
+		double size = (double)sizes[i];
 
-static void report_rate(struct report *report, const char *key, const struct samples *samples)
-{
-	report_value(report, key, samples_median(samples));
-	report_raw(report, key, "all", samples);
+		report_median_at(report, "evict_remap_bytes_per_s", size, &results->evict_remap[i]);
+		report_median_at(report, "evict_bytes_per_s", size, &results->evict[i]);
+		report_median_at(report, "remap_bytes_per_s", size, &results->remap[i]);
+		report_median_at(report, "ratio_to_memcpy_by_bo_size", size,
+				 &results->to_kernel_memcpy[i]);
+		report_median_at(report, "ratio_to_user_memcpy_by_bo_size", size,
+				 &results->to_user_memcpy[i]);
+		report_median_at(report, "ratio_to_user_memcpy_pages_by_bo_size", size,
+				 &results->to_user_memcpy_pages[i]);
+		report_median_at(report, "ratio_to_engine_copy_by_bo_size", size,
+				 &results->to_engine_copy[i]);
+	}
 }
 
 static void report_results(struct report *report, const struct results *results)
 {
-	report_map(report, "evict_remap_bytes_per_s", results->evict_remap);
-	report_map(report, "evict_bytes_per_s", results->evict);
-	report_map(report, "remap_bytes_per_s", results->remap);
-	report_rate(report, "kernel_memcpy_bytes_per_s", &results->kernel_memcpy);
-	report_rate(report, "user_memcpy_bytes_per_s", &results->user_memcpy);
-	report_rate(report, "user_memcpy_pages_bytes_per_s", &results->user_memcpy_pages);
-	report_rate(report, "engine_copy_bytes_per_s", &results->engine_copy);
-
-	report_map(report, "ratio_to_memcpy_by_bo_size", results->to_kernel_memcpy);
-	report_map(report, "ratio_to_user_memcpy_by_bo_size", results->to_user_memcpy);
-	report_map(report, "ratio_to_user_memcpy_pages_by_bo_size", results->to_user_memcpy_pages);
-	report_map(report, "ratio_to_engine_copy_by_bo_size", results->to_engine_copy);
+	report_sizes(report, results);
+	report_median(report, "kernel_memcpy_bytes_per_s", "all", &results->kernel_memcpy);
+	report_median(report, "user_memcpy_bytes_per_s", "all", &results->user_memcpy);
+	report_median(report, "user_memcpy_pages_bytes_per_s", "all", &results->user_memcpy_pages);
+	report_median(report, "engine_copy_bytes_per_s", "all", &results->engine_copy);
 
 	printf("\na working set of %llu MiB out and back, MB/s (median of %d repetitions)\n",
 	       BYTES / MIB, REPS);

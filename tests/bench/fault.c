@@ -14,8 +14,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include <json-c/json.h>
-
 #define SIZES     4
 #define BYTES     (64 * MIB)
 #define REPS      11
@@ -135,11 +133,6 @@ static void time_memcpy(uint8_t *to, const uint8_t *from, struct samples *sample
 	samples_add(samples, (double)BYTES * 1e9 / (double)(now_ns() - start));
 }
 
-static double last(const struct samples *samples)
-{
-	return samples->values[samples->count - 1];
-}
-
 static void measure(struct drover_device *dev, struct results *results)
 {
 	uint8_t *a = xcalloc(BYTES, 1), *b = xcalloc(BYTES, 1);
@@ -160,11 +153,12 @@ static void measure(struct drover_device *dev, struct results *results)
 			time_anonymous(&into->anonymous, 0);
 			time_anonymous(&into->anonymous_small, MADV_NOHUGEPAGE);
 			samples_add(&into->to_memcpy[i],
-				    last(&into->refault[i]) / last(&into->memcpy));
-			samples_add(&into->to_anonymous[i],
-				    last(&into->refault[i]) / last(&into->anonymous));
+				    samples_last(&into->refault[i]) / samples_last(&into->memcpy));
+			samples_add(&into->to_anonymous[i], samples_last(&into->refault[i]) /
+								    samples_last(&into->anonymous));
 			samples_add(&into->resident_to_anonymous[i],
-				    last(&into->resident[i]) / last(&into->anonymous));
+				    samples_last(&into->resident[i]) /
+					    samples_last(&into->anonymous));
 			working_set_destroy(&set);
 		}
 	}
@@ -172,37 +166,29 @@ static void measure(struct drover_device *dev, struct results *results)
 	free(b);
 }
 
-static void report_map(struct report *report, const char *key, const struct samples *samples)
+static void report_sizes(struct report *report, const struct results *results)
 {
-	struct json_object *map = json_object_new_object();
-	char name[32];
-
 	for (size_t i = 0; i < SIZES; i++) {
-		snprintf(name, sizeof(name), "%llu", (unsigned long long)sizes[i]);
-		json_object_object_add(map, name,
-				       json_object_new_double(samples_median(&samples[i])));
-		report_raw(report, key, name, &samples[i]);
-	}
-	report_add(report, key, map);
-}
+		double size = (double)sizes[i];
 
-static void report_one(struct report *report, const char *key, const struct samples *samples)
-{
-	report_value(report, key, samples_median(samples));
-	report_raw(report, key, "all", samples);
+		report_median_at(report, "refault_bytes_per_s", size, &results->refault[i]);
+		report_median_at(report, "resident_bytes_per_s", size, &results->resident[i]);
+		report_median_at(report, "faults", size, &results->faults[i]);
+		report_median_at(report, "refault_to_memcpy_by_bo_size", size,
+				 &results->to_memcpy[i]);
+		report_median_at(report, "refault_to_anonymous_by_bo_size", size,
+				 &results->to_anonymous[i]);
+		report_median_at(report, "resident_to_anonymous_by_bo_size", size,
+				 &results->resident_to_anonymous[i]);
+	}
 }
 
 static void report_results(struct report *report, const struct results *results)
 {
-	report_map(report, "refault_bytes_per_s", results->refault);
-	report_map(report, "resident_bytes_per_s", results->resident);
-	report_map(report, "faults", results->faults);
-	report_one(report, "memcpy_bytes_per_s", &results->memcpy);
-	report_one(report, "anonymous_bytes_per_s", &results->anonymous);
-	report_one(report, "anonymous_small_bytes_per_s", &results->anonymous_small);
-	report_map(report, "refault_to_memcpy_by_bo_size", results->to_memcpy);
-	report_map(report, "refault_to_anonymous_by_bo_size", results->to_anonymous);
-	report_map(report, "resident_to_anonymous_by_bo_size", results->resident_to_anonymous);
+	report_sizes(report, results);
+	report_median(report, "memcpy_bytes_per_s", "all", &results->memcpy);
+	report_median(report, "anonymous_bytes_per_s", "all", &results->anonymous);
+	report_median(report, "anonymous_small_bytes_per_s", "all", &results->anonymous_small);
 
 	printf("\na word of each page of %llu MiB, MB/s (median of %d repetitions)\n", BYTES / MIB,
 	       REPS);

@@ -408,12 +408,6 @@ static double fairness(const struct run *run, enum slice slice)
 	return slowest / fastest;
 }
 
-static void add_median(struct samples *medians, struct samples *samples)
-{
-	samples_add(medians, samples_median(samples));
-	samples_free(samples);
-}
-
 static void add_rates(struct results *results, const struct run *run, size_t c, size_t l)
 {
 	struct samples work = {0}, bound = {0}, of_bound = {0};
@@ -428,9 +422,9 @@ static void add_rates(struct results *results, const struct run *run, size_t c, 
 		samples_add(&bound, best);
 		samples_add(&of_bound, rate / best);
 	}
-	add_median(&results->work[c][l], &work);
-	add_median(&results->bound[c][l], &bound);
-	add_median(&results->of_bound[c][l], &of_bound);
+	samples_fold(&results->work[c][l], &work);
+	samples_fold(&results->bound[c][l], &bound);
+	samples_fold(&results->of_bound[c][l], &of_bound);
 }
 
 static void add_run(struct results *results, const struct run *run, size_t c, size_t l)

@@ -72,16 +72,53 @@ static struct json_object *samples_object(const struct samples *samples)
 	return object;
 }
 
+/* The object under a key, which is made when it is first asked for. */
+static struct json_object *map_of(struct json_object *parent, const char *key)
+{
+	struct json_object *map;
+
+	if (!json_object_object_get_ex(parent, key, &map)) {
+		map = json_object_new_object();
+		json_object_object_add(parent, key, map);
+	}
+	return map;
+}
+
 void report_raw(struct report *report, const char *map, const char *key,
 		const struct samples *samples)
 {
-	struct json_object *object;
+	json_object_object_add(map_of(report->raw, map), key, samples_object(samples));
+}
 
-	if (!json_object_object_get_ex(report->raw, map, &object)) {
-		object = json_object_new_object();
-		json_object_object_add(report->raw, map, object);
-	}
-	json_object_object_add(object, key, samples_object(samples));
+/* Sizes and counts in full, parts as they are written. */
+static const char *point_name(char name[32], double at)
+{
+	snprintf(name, 32, "%.15g", at);
+	return name;
+}
+
+void report_value_at(struct report *report, const char *key, double at, double value)
+{
+	char name[32];
+
+	json_object_object_add(map_of(report->root, key), point_name(name, at),
+			       json_object_new_double(value));
+}
+
+void report_median(struct report *report, const char *key, const char *name,
+		   const struct samples *samples)
+{
+	report_value(report, key, samples_median(samples));
+	report_raw(report, key, name, samples);
+}
+
+void report_median_at(struct report *report, const char *key, double at,
+		      const struct samples *samples)
+{
+	char name[32];
+
+	report_value_at(report, key, at, samples_median(samples));
+	report_raw(report, key, point_name(name, at), samples);
 }
 
 void report_target(struct report *report, const char *key, double value, enum bound bound,

@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <json-c/json.h>
-
 #define SIZES            5
 #define MOST             10000
 #define BATCHES          9
@@ -144,12 +142,6 @@ static double resume_of_one(struct gpus *gpus)
 	return time_resume(&gpus->one, 1);
 }
 
-static void add_median(struct samples *medians, struct samples *samples)
-{
-	samples_add(medians, samples_median(samples));
-	samples_free(samples);
-}
-
 /* One repetition: everything in turns, the small ones more often. */
 static void measure_all(struct gpus *gpus, struct results *results)
 {
@@ -163,28 +155,9 @@ static void measure_all(struct gpus *gpus, struct results *results)
 		samples_add(&none, time_resume(&gpus->many, 0));
 	}
 	for (size_t i = 0; i < SIZES; i++)
-		add_median(&results->moved[i], &moved[i]);
-	add_median(&results->one_of_one, &one);
-	add_median(&results->none, &none);
-}
-
-static void report_map(struct report *report, const char *key, const struct results *results,
-		       bool per_bo)
-{
-	struct json_object *map = json_object_new_object();
-	char name[32];
-
-	for (size_t i = 0; i < SIZES; i++) {
-		double median = samples_median(&results->moved[i]);
-
-		snprintf(name, sizeof(name), "%zu", sizes[i]);
-		json_object_object_add(map, name,
-				       json_object_new_double(per_bo ? median / (double)sizes[i]
-								     : median));
-		if (!per_bo)
-			report_raw(report, key, name, &results->moved[i]);
-	}
-	report_add(report, key, map);
+		samples_fold(&results->moved[i], &moved[i]);
+	samples_fold(&results->one_of_one, &one);
+	samples_fold(&results->none, &none);
 }
 
 /*
@@ -212,12 +185,15 @@ static void report_results(struct report *report, const struct results *results)
 {
 	double one_of_one = samples_median(&results->one_of_one);
 
-	report_map(report, "resume_ns", results, false);
-	report_map(report, "resume_per_bo_ns", results, true);
-	report_value(report, "resume_1_of_1_ns", one_of_one);
-	report_raw(report, "resume_1_of_1_ns", "1", &results->one_of_one);
-	report_value(report, "nothing_moved_ns", samples_median(&results->none));
-	report_raw(report, "nothing_moved_ns", "0", &results->none);
+	for (size_t i = 0; i < SIZES; i++) {
+		double count = (double)sizes[i];
+
+		report_median_at(report, "resume_ns", count, &results->moved[i]);
+		report_value_at(report, "resume_per_bo_ns", count,
+				samples_median(&results->moved[i]) / count);
+	}
+	report_median(report, "resume_1_of_1_ns", "1", &results->one_of_one);
+	report_median(report, "nothing_moved_ns", "0", &results->none);
 
 	printf("\nresuming a VM with %d imports (median of %d repetitions)\n", MOST, BATCHES);
 	printf("  %10s %16s %16s %16s\n", "moved", "ns", "ns per import", "fastest");

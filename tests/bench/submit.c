@@ -210,21 +210,6 @@ static double median(const struct results *results, enum engine engine, enum kin
 	return samples_median(&results->ns[engine][kind][size]);
 }
 
-static void report_map(struct report *report, const char *key, const struct results *results,
-		       enum engine engine, enum kind kind)
-{
-	struct json_object *map = json_object_new_object();
-	char name[32];
-
-	for (size_t i = 0; i < SIZES; i++) {
-		snprintf(name, sizeof(name), "%zu", sizes[i]);
-		json_object_object_add(map, name,
-				       json_object_new_double(median(results, engine, kind, i)));
-		report_raw(report, key, name, &results->ns[engine][kind][i]);
-	}
-	report_add(report, key, map);
-}
-
 static void print_table(const struct results *working_set, const struct results *job,
 			enum engine engine)
 {
@@ -279,17 +264,26 @@ static void draw(const struct report *report, const struct results *working_set,
 static void report_maps(struct report *report, const struct results *working_set,
 			const struct results *job)
 {
-	report_map(report, "private_ns", working_set, ENGINE_BUSY, KIND_PRIVATE);
-	report_map(report, "imports_ns", working_set, ENGINE_BUSY, KIND_IMPORTS);
-	report_map(report, "imports_job_mode_ns", job, ENGINE_BUSY, KIND_IMPORTS);
-	report_map(report, "private_job_mode_ns", job, ENGINE_BUSY, KIND_PRIVATE);
-	report_map(report, "private_idle_engine_ns", working_set, ENGINE_IDLE, KIND_PRIVATE);
-	report_map(report, "imports_idle_engine_ns", working_set, ENGINE_IDLE, KIND_IMPORTS);
-	report_map(report, "imports_job_mode_idle_engine_ns", job, ENGINE_IDLE, KIND_IMPORTS);
-	report_value(report, "empty_vm_ns", median(working_set, ENGINE_BUSY, KIND_EMPTY, 0));
-	report_raw(report, "empty_vm_ns", "0", &working_set->ns[ENGINE_BUSY][KIND_EMPTY][0]);
-	report_value(report, "null_ioctl_ns", median(working_set, ENGINE_BUSY, KIND_NULL, 0));
-	report_raw(report, "null_ioctl_ns", "0", &working_set->ns[ENGINE_BUSY][KIND_NULL][0]);
+	for (size_t i = 0; i < SIZES; i++) {
+		double count = (double)sizes[i];
+
+		report_median_at(report, "private_ns", count,
+				 &working_set->ns[ENGINE_BUSY][KIND_PRIVATE][i]);
+		report_median_at(report, "imports_ns", count,
+				 &working_set->ns[ENGINE_BUSY][KIND_IMPORTS][i]);
+		report_median_at(report, "imports_job_mode_ns", count,
+				 &job->ns[ENGINE_BUSY][KIND_IMPORTS][i]);
+		report_median_at(report, "private_job_mode_ns", count,
+				 &job->ns[ENGINE_BUSY][KIND_PRIVATE][i]);
+		report_median_at(report, "private_idle_engine_ns", count,
+				 &working_set->ns[ENGINE_IDLE][KIND_PRIVATE][i]);
+		report_median_at(report, "imports_idle_engine_ns", count,
+				 &working_set->ns[ENGINE_IDLE][KIND_IMPORTS][i]);
+		report_median_at(report, "imports_job_mode_idle_engine_ns", count,
+				 &job->ns[ENGINE_IDLE][KIND_IMPORTS][i]);
+	}
+	report_median(report, "empty_vm_ns", "0", &working_set->ns[ENGINE_BUSY][KIND_EMPTY][0]);
+	report_median(report, "null_ioctl_ns", "0", &working_set->ns[ENGINE_BUSY][KIND_NULL][0]);
 	report_add(report, "null_ioctl", json_object_new_string(NULL_IOCTL));
 }
 

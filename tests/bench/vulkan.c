@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <json-c/json.h>
 #include <vulkan/vulkan.h>
 
 #include "vulkan_comp.h"
@@ -450,30 +449,26 @@ static void measure(struct drover_device *other, struct results *results, struct
 
 /* ---- The report ---- */
 
-static void report_map(struct report *report, const char *key, const struct samples *samples)
+static void report_sizes(struct report *report, const struct results *results)
 {
-	struct json_object *map = json_object_new_object();
-	char name[32];
-
 	for (size_t i = 0; i < SIZES; i++) {
-		snprintf(name, sizeof(name), "%g", sizes[i]);
-		json_object_object_add(map, name,
-				       json_object_new_double(samples_median(&samples[i])));
-		report_raw(report, key, name, &samples[i]);
+		report_median_at(report, "plain_frames_per_s", sizes[i], &results->plain[i]);
+		report_median_at(report, "layer_frames_per_s", sizes[i], &results->layer[i]);
+		report_median_at(report, "ratio_to_plain_by_size", sizes[i], &results->ratio[i]);
+		report_median_at(report, "pressed_frames_per_s", sizes[i], &results->pressed[i]);
+		report_median_at(report, "pressed_ratio_to_plain_by_size", sizes[i],
+				 &results->pressed_ratio[i]);
+		report_median_at(report, "pressed_ratio_to_copies_by_size", sizes[i],
+				 &results->to_copies[i]);
+		report_median_at(report, "pressed_bytes_moved_per_frame", sizes[i],
+				 &results->bytes_moved[i]);
 	}
-	report_add(report, key, map);
 }
 
 static void report_results(struct report *report, const struct results *results)
 {
 	report_value(report, "vram_bytes", (double)VRAM);
-	report_map(report, "plain_frames_per_s", results->plain);
-	report_map(report, "layer_frames_per_s", results->layer);
-	report_map(report, "ratio_to_plain_by_size", results->ratio);
-	report_map(report, "pressed_frames_per_s", results->pressed);
-	report_map(report, "pressed_ratio_to_plain_by_size", results->pressed_ratio);
-	report_map(report, "pressed_ratio_to_copies_by_size", results->to_copies);
-	report_map(report, "pressed_bytes_moved_per_frame", results->bytes_moved);
+	report_sizes(report, results);
 	report_value(report, "memcpy_bytes_per_s", samples_median(&results->memcpy_rate));
 
 	printf("\na compute shader over every buffer of the working set, once per frame (median of %d repetitions)\n",
