@@ -40,6 +40,8 @@ struct telemetry_device {
 	_Atomic(uint64_t) counters[TELEMETRY_COUNTERS];
 	/* NULL: only counted. */
 	struct trace *trace;
+	/* The trace ended early, and that was said. */
+	atomic_bool trace_ended;
 	pthread_mutex_t lock;
 	/* Under the lock. */
 	struct fence fences[MAX_FENCES];
@@ -185,6 +187,19 @@ static void sample_vm(struct layer_device *device, uint64_t now)
 	trace_counters(telemetry->trace, "bytes", now, arguments);
 }
 
+static void look_at_trace(struct layer_device *device)
+{
+	struct telemetry_device *telemetry = device->telemetry;
+	int error = telemetry->trace ? trace_error(telemetry->trace) : 0;
+
+	if (!error || atomic_exchange(&telemetry->trace_ended, true))
+		return;
+	layer_log(&device->instance->log, LAYER_LOG_WARNING,
+		  "the trace ends early: %s can't be written any more (%s); make room, or set "
+		  "trace_file to a path elsewhere",
+		  device->instance->settings.trace_file, strerror(error));
+}
+
 static void submitted(struct layer_device *device, const char *name, uint64_t begin, uint32_t count)
 {
 	struct telemetry_device *telemetry = device->telemetry;
@@ -198,6 +213,7 @@ static void submitted(struct layer_device *device, const char *name, uint64_t be
 	}
 	look_at_fences(telemetry);
 	sample_vm(device, end);
+	look_at_trace(device);
 }
 
 static void waited(struct layer_device *device, const char *name, uint64_t begin)
@@ -205,6 +221,7 @@ static void waited(struct layer_device *device, const char *name, uint64_t begin
 	if (device->telemetry->trace)
 		trace_span(device->telemetry->trace, "wait", name, begin, now_ns(), "");
 	look_at_fences(device->telemetry);
+	look_at_trace(device);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL queue_submit(VkQueue queue, uint32_t count,
@@ -376,6 +393,7 @@ static void device_destroy(struct layer_device *device)
 		say(device);
 	if (telemetry->trace)
 		trace_close(telemetry->trace);
+	look_at_trace(device);
 	pthread_mutex_destroy(&telemetry->lock);
 	free(telemetry);
 	device->telemetry = NULL;

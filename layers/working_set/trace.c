@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +30,10 @@ struct trace {
 	pthread_mutex_t lock;
 	char *path;
 	int fd;
-	/* Others write nothing: a fork's file position and buffer are copies. */
+	/* Others add and write nothing: a fork's buffer is a copy, and its lock may be held for ever. */
 	pid_t pid;
+	/* An errno: it ends there. Changed under the lock. */
+	atomic_int error;
 	/* Where in the file the next event goes. */
 	off_t offset;
 	uint64_t last_write;
@@ -47,6 +50,9 @@ static const char tail[] = "\n]}\n";
 
 static pthread_mutex_t traces_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct trace *traces;
+/* The process whose traces these are; asking the kernel for each event would take longer than the event. */
+static pid_t process;
+static pthread_once_t fork_handlers = PTHREAD_ONCE_INIT;
 
 static uint64_t now_ns(void)
 {
@@ -56,7 +62,8 @@ static uint64_t now_ns(void)
 	return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
 
-static bool write_at(int fd, const char *bytes, size_t count, off_t offset)
+/* Return: 0 or an errno. */
+static int write_at(int fd, const char *bytes, size_t count, off_t offset)
 {
 	ssize_t written;
 
@@ -65,23 +72,36 @@ static bool write_at(int fd, const char *bytes, size_t count, off_t offset)
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written <= 0)
-			return false;
+			return written ? errno : EIO;
 		bytes += written;
 		count -= written;
 		offset += written;
 	}
-	return true;
+	return 0;
 }
 
-/* A full disk ends the trace; the file stays as it is. */
+/* What was written in part goes, and the end of the text is written where it was: there was room for it. */
+static void end_where_it_was(struct trace *trace)
+{
+	if (ftruncate(trace->fd, trace->offset))
+		return;
+	if (!trace->offset && !write_at(trace->fd, head, sizeof(head) - 1, 0))
+		trace->offset = sizeof(head) - 1;
+	write_at(trace->fd, tail, sizeof(tail) - 1, trace->offset);
+}
+
+/* A full disk ends the trace; what is in the file stays. */
 static void write_out(struct trace *trace)
 {
 	size_t events = trace->length;
 
-	if (!events || trace->pid != getpid())
+	if (!events || trace->error)
 		return;
 	memcpy(trace->buffer + trace->length, tail, sizeof(tail) - 1);
-	if (write_at(trace->fd, trace->buffer, events + sizeof(tail) - 1, trace->offset))
+	trace->error = write_at(trace->fd, trace->buffer, events + sizeof(tail) - 1, trace->offset);
+	if (trace->error)
+		end_where_it_was(trace);
+	else
 		trace->offset += events;
 	trace->length = 0;
 	trace->last_write = now_ns();
@@ -104,10 +124,12 @@ static void __attribute__((format(printf, 2, 3))) add_event(struct trace *trace,
 	va_start(arguments, format);
 	length = vsnprintf(event, sizeof(event), format, arguments);
 	va_end(arguments);
-	if (length < 0 || length >= LONGEST_EVENT)
+	if (length < 0 || length >= LONGEST_EVENT || trace->error)
 		return;
 	if (trace->length + length + sizeof(head) + sizeof(tail) > BUFFER_SIZE)
 		write_out(trace);
+	if (trace->error)
+		return;
 	if (trace->offset + trace->length == 0)
 		append(trace, head, sizeof(head) - 1);
 	else
@@ -145,11 +167,14 @@ static void name_thread(struct trace *trace, pid_t thread)
 		  trace->pid, thread, name);
 }
 
-/* Return: the caller's thread, named. */
+/* Return: the caller's thread, named; 0: nothing is locked, and nothing may be added. */
 static pid_t lock_trace(struct trace *trace)
 {
-	pid_t thread = syscall(SYS_gettid);
+	pid_t thread;
 
+	if (trace->pid != process)
+		return 0;
+	thread = syscall(SYS_gettid);
 	pthread_mutex_lock(&trace->lock);
 	name_thread(trace, thread);
 	return thread;
@@ -171,6 +196,8 @@ void trace_span(struct trace *trace, const char *category, const char *name, uin
 {
 	pid_t thread = lock_trace(trace);
 
+	if (!thread)
+		return;
 	add_event(trace,
 		  "{\"ph\":\"X\",\"cat\":\"%s\",\"name\":\"%s\",\"pid\":%d,\"tid\":%d,\"ts\":" US
 		  ",\"dur\":" US ",\"args\":{%s}}",
@@ -183,6 +210,8 @@ void trace_begin(struct trace *trace, const char *category, const char *name, ui
 {
 	pid_t thread = lock_trace(trace);
 
+	if (!thread)
+		return;
 	add_event(trace,
 		  "{\"ph\":\"b\",\"cat\":\"%s\",\"name\":\"%s\",\"id\":\"0x%" PRIx64
 		  "\",\"pid\":%d,\"tid\":%d,\"ts\":" US ",\"args\":{%s}}",
@@ -195,6 +224,8 @@ void trace_end(struct trace *trace, const char *category, const char *name, uint
 {
 	pid_t thread = lock_trace(trace);
 
+	if (!thread)
+		return;
 	add_event(trace,
 		  "{\"ph\":\"e\",\"cat\":\"%s\",\"name\":\"%s\",\"id\":\"0x%" PRIx64
 		  "\",\"pid\":%d,\"tid\":%d,\"ts\":" US "}",
@@ -206,6 +237,8 @@ void trace_counters(struct trace *trace, const char *name, uint64_t time, const 
 {
 	pid_t thread = lock_trace(trace);
 
+	if (!thread)
+		return;
 	add_event(trace,
 		  "{\"ph\":\"C\",\"name\":\"%s\",\"pid\":%d,\"tid\":%d,\"ts\":" US
 		  ",\"args\":{%s}}",
@@ -215,19 +248,29 @@ void trace_counters(struct trace *trace, const char *name, uint64_t time, const 
 
 /* ---- Files ---- */
 
-/* Return: a file that nobody else writes to, empty; or -1. */
+/*
+ * A pipe or a terminal is none: the end of the text couldn't be overwritten, and opening a pipe may wait
+ * for who reads it.
+ *
+ * Return: a file that nobody else writes to, empty; or -1.
+ */
 static int open_alone(const char *path)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
 
 	if (fd < 0)
 		return -1;
+	if (lseek(fd, 0, SEEK_CUR) < 0) {
+		close(fd);
+		errno = ESPIPE;
+		return -1;
+	}
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		close(fd);
 		errno = EBUSY;
 		return -1;
 	}
-	/* a pipe or a terminal can't be, and needn't be */
+	/* a device can't be, and needn't be */
 	if (ftruncate(fd, 0) && errno != EINVAL) {
 		close(fd);
 		return -1;
@@ -261,7 +304,7 @@ static struct trace *trace_new(const char *path)
 	trace->fd = open_file(path);
 	if (trace->fd < 0)
 		goto free_path;
-	trace->pid = getpid();
+	trace->pid = process;
 	pthread_mutex_init(&trace->lock, NULL);
 	trace->next = traces;
 	traces = trace;
@@ -274,13 +317,38 @@ free_trace:
 	return NULL;
 }
 
+static void before_fork(void)
+{
+	pthread_mutex_lock(&traces_lock);
+}
+
+static void in_parent(void)
+{
+	pthread_mutex_unlock(&traces_lock);
+}
+
+/* What the parent has open is lost for the child, which doesn't know in which state it is. */
+static void in_child(void)
+{
+	process = getpid();
+	traces = NULL;
+	pthread_mutex_unlock(&traces_lock);
+}
+
+static void add_fork_handlers(void)
+{
+	process = getpid();
+	pthread_atfork(before_fork, in_parent, in_child);
+}
+
 struct trace *trace_open(const char *path)
 {
 	struct trace *trace;
 
+	pthread_once(&fork_handlers, add_fork_handlers);
 	pthread_mutex_lock(&traces_lock);
 	for (trace = traces; trace; trace = trace->next) {
-		if (!strcmp(trace->path, path) && trace->pid == getpid())
+		if (!strcmp(trace->path, path))
 			break;
 	}
 	if (!trace)
@@ -292,9 +360,16 @@ struct trace *trace_open(const char *path)
 /* The file stays open for the devices that may come: opening it again would empty it. */
 void trace_close(struct trace *trace)
 {
+	if (trace->pid != process)
+		return;
 	pthread_mutex_lock(&trace->lock);
 	write_out(trace);
 	pthread_mutex_unlock(&trace->lock);
+}
+
+int trace_error(const struct trace *trace)
+{
+	return trace->error;
 }
 
 /* At exit(): other threads may still be at work, and hold a lock for ever. */

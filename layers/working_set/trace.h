@@ -4,8 +4,9 @@
  * nothing of Vulkan.
  *
  * One per process and path, however many devices write to it. After each write to it the file is
- * complete JSON, so a process that dies loses no more than the last moment. All functions are
- * thread-safe; times are nanoseconds of CLOCK_MONOTONIC.
+ * complete JSON, so a process that dies loses no more than the last moment; where the disk is full the
+ * trace ends, and the file is complete up to there. A forked child adds nothing to its parent's
+ * traces, but may have its own. All functions are thread-safe; times are nanoseconds of CLOCK_MONOTONIC.
  */
 #ifndef LAYER_TRACE_H
 #define LAYER_TRACE_H
@@ -16,12 +17,15 @@ struct trace;
 
 /*
  * trace_open() - open a trace, or the one that this process has there already
- * @path: overwritten; if another process is writing to it, PATH.PID is used instead
+ * @path: a file; overwritten; if another process is writing to it, PATH.PID is used instead
  *
- * Return: to be given to trace_close(); NULL: see errno.
+ * Return: to be given to trace_close(); NULL: see errno; ESPIPE: it's a pipe or a terminal.
  */
 struct trace *trace_open(const char *path);
 void trace_close(struct trace *trace);
+
+/* trace_error() - Return: the errno that has ended the trace; 0: it hasn't ended */
+int trace_error(const struct trace *trace);
 
 /*
  * trace_span(), trace_begin(), trace_end(), trace_counters() - add an event
