@@ -305,7 +305,6 @@ void submit_publish(struct layer_device *device, const struct track_uses *uses, 
 	for (i = 0; i < uses->count; i++) {
 		struct track_use *use = &uses->items[i];
 
-		telemetry_count(device, TELEMETRY_RELEASES, 1);
 		if (sync_file < 0 || atomic_load(&use->dmabuf->deaf))
 			continue;
 		telemetry_fence(device, TELEMETRY_FENCE_RELEASE, sync_file, use);
@@ -318,6 +317,19 @@ void submit_publish(struct layer_device *device, const struct track_uses *uses, 
 				  "for it (%s)",
 				  strerror(-ret));
 	}
+}
+
+/* Those that others could see at all. @late: for now, they can't. */
+static void count_releases(const struct call *call, bool late)
+{
+	const struct track_uses *uses = &call->queue->released;
+	uint32_t i, count = 0;
+
+	for (i = 0; i < uses->count; i++)
+		count += !atomic_load(&uses->items[i].dmabuf->deaf);
+	telemetry_count(call->device, TELEMETRY_RELEASES, count);
+	if (late)
+		telemetry_count(call->device, TELEMETRY_LATE_RELEASES, count);
 }
 
 /* A lack of descriptors or memory passes. */
@@ -404,10 +416,11 @@ static VkResult release_by_waiting(struct call *call)
 	}
 	result = flush(call, fence);
 	if (result == VK_SUCCESS && !call->waits_for_host && is_clear(call)) {
+		count_releases(call, false);
 		result = wait_for_fence(call, fence);
 		submit_publish(device, &call->queue->released, -1);
 	} else if (result == VK_SUCCESS) {
-		telemetry_count(device, TELEMETRY_LATE_RELEASES, call->queue->released.count);
+		count_releases(call, true);
 		/* its memory is the account's now */
 		if (own)
 			timelines_wait_fence(device, &call->queue->timelines, fence);
@@ -428,7 +441,6 @@ static void release_late(struct call *call, const struct own_batch *own)
 	struct late_release *release = calloc(1, sizeof(*release));
 	uint32_t i;
 
-	telemetry_count(call->device, TELEMETRY_LATE_RELEASES, queue->released.count);
 	if (!release)
 		return;
 	release->queue = queue;
@@ -500,10 +512,12 @@ static VkResult release_by_sync_file(struct call *call, struct own_batch *own)
 		return result;
 	}
 	if (!is_clear(call)) {
+		count_releases(call, true);
 		release_late(call, own);
 		own_batch_give_back(call->queue, own);
 		return VK_SUCCESS;
 	}
+	count_releases(call, false);
 	if (!submit_export(device, own->semaphores, own->count, &sync_file)) {
 		if (wait_instead(call, &result))
 			own_batch_drop(call, own);

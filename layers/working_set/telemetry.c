@@ -139,6 +139,9 @@ void telemetry_fence(struct layer_device *device, enum telemetry_fence what, int
 		return;
 	if (what == TELEMETRY_FENCE_ACQUIRE)
 		telemetry_add(device, TELEMETRY_ACQUIRES_IN_USE, 1);
+	/* when a release was over is only told in a trace */
+	else if (!telemetry->trace)
+		return;
 	fd = bridge_dup(sync_file);
 	if (fd < 0)
 		return;
@@ -200,13 +203,15 @@ static void look_at_trace(struct layer_device *device)
 		  device->instance->settings.trace_file, strerror(error));
 }
 
-static void submitted(struct layer_device *device, const char *name, uint64_t begin, uint32_t count)
+static void submitted(struct layer_device *device, const char *name, uint64_t begin, uint32_t count,
+		      VkResult result)
 {
 	struct telemetry_device *telemetry = device->telemetry;
 	uint64_t end = now_ns();
 	char arguments[32];
 
-	telemetry_add(device, TELEMETRY_SUBMISSIONS, 1);
+	if (result == VK_SUCCESS)
+		telemetry_add(device, TELEMETRY_SUBMISSIONS, 1);
 	if (telemetry->trace) {
 		snprintf(arguments, sizeof(arguments), "\"batches\":%u", count);
 		trace_span(telemetry->trace, "submit", name, begin, end, arguments);
@@ -232,7 +237,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_submit(VkQueue queue, uint32_t count
 	VkResult result =
 		device->below[LAYER_MODULE_TELEMETRY].QueueSubmit(queue, count, submits, fence);
 
-	submitted(device, "vkQueueSubmit", begin, count);
+	submitted(device, "vkQueueSubmit", begin, count, result);
 	return result;
 }
 
@@ -244,7 +249,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_submit2(VkQueue queue, uint32_t coun
 	VkResult result =
 		device->below[LAYER_MODULE_TELEMETRY].QueueSubmit2(queue, count, submits, fence);
 
-	submitted(device, "vkQueueSubmit2", begin, count);
+	submitted(device, "vkQueueSubmit2", begin, count, result);
 	return result;
 }
 
@@ -256,7 +261,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_submit2_khr(VkQueue queue, uint32_t 
 	VkResult result =
 		device->below[LAYER_MODULE_TELEMETRY].QueueSubmit2KHR(queue, count, submits, fence);
 
-	submitted(device, "vkQueueSubmit2KHR", begin, count);
+	submitted(device, "vkQueueSubmit2KHR", begin, count, result);
 	return result;
 }
 
