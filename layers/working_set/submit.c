@@ -163,10 +163,12 @@ static void probe(struct layer_device *device)
 
 	if (!device->next.ImportSemaphoreFdKHR || !device->next.GetSemaphoreFdKHR)
 		return;
-	if (next->GetPhysicalDeviceExternalSemaphoreProperties)
+	/* the entry point may be there without being allowed */
+	if (device->api_version >= VK_API_VERSION_1_1)
 		next->GetPhysicalDeviceExternalSemaphoreProperties(physical_device, &info,
 								   &properties);
-	else if (next->GetPhysicalDeviceExternalSemaphorePropertiesKHR)
+	else if (extension_set_has(&device->instance->extensions,
+				   VK_KHR_EXTERNAL_SEMAPHORE_CAPABILITIES_EXTENSION_NAME))
 		next->GetPhysicalDeviceExternalSemaphorePropertiesKHR(physical_device, &info,
 								      &properties);
 	device->submit->can_import =

@@ -554,6 +554,21 @@ static void without_the_extension(void **state)
 	vkDestroyBuffer(world.device, buffer, NULL);
 }
 
+/* Extensions do, and nothing that isn't allowed is called. */
+static void vulkan_1_0(void **state)
+{
+	struct shared a;
+
+	(void)state;
+	begin_again(&(struct options){.vulkan_1_0 = true});
+	a = shared_import('A', 0);
+	busy('A');
+	submit(commands_acquire("acq", &a), true);
+	check_log("import own | 1[?own / acq] F");
+	assert_int_equal(world.recorder->core_queries, 0);
+	shared_free(&a);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -577,6 +592,7 @@ int main(void)
 		TEST(off),
 		TEST(every_submission),
 		TEST(without_the_extension),
+		TEST(vulkan_1_0),
 	};
 
 	world_environment();

@@ -401,6 +401,14 @@ static VKAPI_ATTR void VKAPI_CALL get_semaphore_properties(
 		properties->externalSemaphoreFeatures = sync_recorder.sync_fd;
 }
 
+static VKAPI_ATTR void VKAPI_CALL get_semaphore_properties_1_1(
+	VkPhysicalDevice physical_device, const VkPhysicalDeviceExternalSemaphoreInfo *info,
+	VkExternalSemaphoreProperties *properties)
+{
+	sync_recorder.core_queries++;
+	get_semaphore_properties(physical_device, info, properties);
+}
+
 /* ---- The loader's side ---- */
 
 static VKAPI_ATTR VkResult VKAPI_CALL create_instance(const VkInstanceCreateInfo *info,
@@ -486,7 +494,8 @@ static const struct {
 		FUNCTION(GetInstanceProcAddr, get_instance_proc_addr),
 		FUNCTION(CreateInstance, create_instance),
 		FUNCTION(CreateDevice, create_device),
-		FUNCTION(GetPhysicalDeviceExternalSemaphoreProperties, get_semaphore_properties),
+		FUNCTION(GetPhysicalDeviceExternalSemaphoreProperties,
+			 get_semaphore_properties_1_1),
 		FUNCTION(GetPhysicalDeviceExternalSemaphorePropertiesKHR, get_semaphore_properties),
 },
   device_functions[] = {

@@ -33,8 +33,9 @@ struct recorder {
 	bool (*fences_signalled)(void);
 	/* Before a call of vkQueueSubmit* goes to the driver: the result, if it isn't to. */
 	VkResult (*submitting)(void);
-	/* SYNC_FD's features. */
+	/* SYNC_FD's features; how often they were asked for with Vulkan 1.1's function. */
 	VkExternalSemaphoreFeatureFlags sync_fd;
+	unsigned int core_queries;
 	/* What vkGetSemaphoreFdKHR fails with. */
 	VkResult export_result;
 	/* The recorder's own: what the driver's function is. */

@@ -123,13 +123,19 @@ static int find_recorder(struct dl_phdr_info *info, size_t size, void *data)
 
 static void create_instance(const struct options *options)
 {
+	static const char *const extensions[] = {
+		VK_KHR_GET_PHYSICAL_DEVICE_PROPERTIES_2_EXTENSION_NAME,
+		VK_KHR_EXTERNAL_MEMORY_CAPABILITIES_EXTENSION_NAME,
+	};
 	const VkApplicationInfo application = {
 		.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
-		.apiVersion = VK_API_VERSION_1_3,
+		.apiVersion = options->vulkan_1_0 ? VK_API_VERSION_1_0 : VK_API_VERSION_1_3,
 	};
 	const VkInstanceCreateInfo info = {
 		.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
 		.pApplicationInfo = &application,
+		.enabledExtensionCount = options->vulkan_1_0 ? 2 : 0,
+		.ppEnabledExtensionNames = extensions,
 	};
 	uint32_t count = 4;
 
@@ -158,6 +164,12 @@ static void create_device(const struct options *options)
 		VK_KHR_SYNCHRONIZATION_2_EXTENSION_NAME,
 		VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME,
 		VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME,
+		VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME,
+		VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
+	};
+	static const char *const extensions_1_0[] = {
+		VK_KHR_EXTERNAL_MEMORY_EXTENSION_NAME,
+		VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME,
 		VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME,
 		VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
 	};
@@ -191,7 +203,7 @@ static void create_device(const struct options *options)
 		.pNext = (void *)&features13,
 		.timelineSemaphore = VK_TRUE,
 	};
-	const VkDeviceCreateInfo info = {
+	VkDeviceCreateInfo info = {
 		.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
 		.pNext = &features12,
 		.queueCreateInfoCount = 2,
@@ -201,6 +213,11 @@ static void create_device(const struct options *options)
 	};
 	uint32_t i;
 
+	if (options->vulkan_1_0) {
+		info.pNext = NULL;
+		info.enabledExtensionCount = 4;
+		info.ppEnabledExtensionNames = extensions_1_0;
+	}
 	for (i = 0; i < 4; i++)
 		same[i] = world.physical_devices[0];
 	check_vk(vkCreateDevice(world.physical_devices[0], &info, NULL, &world.device));

@@ -33,6 +33,8 @@ struct options {
 	bool stats;
 	/* The application doesn't enable VK_KHR_external_memory_fd. */
 	bool no_external_memory;
+	/* It's one of Vulkan 1.0, with extensions and without timeline semaphores. */
+	bool vulkan_1_0;
 };
 
 struct world {
