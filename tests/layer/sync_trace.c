@@ -151,7 +151,7 @@ static void *write_events(void *argument)
 /* It has traces of its own, whatever the parent's threads were doing. */
 static void forked_child_with_its_own_trace(void **state)
 {
-	struct busy busy = {0};
+	static struct busy busy;
 	struct trace *trace;
 	pthread_t thread;
 	pid_t child;
