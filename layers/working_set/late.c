@@ -151,6 +151,17 @@ static bool start(struct layer_device *device)
 	return true;
 }
 
+/* Under the lock. Without a thread the releases wait for the next attempt, or for the device's end. */
+static void retry(struct layer_device *device)
+{
+	struct late_worker *worker = device->submit->late;
+
+	worker->retry = true;
+	if (!worker->running)
+		worker->running = start(device);
+	pthread_cond_signal(&worker->wake);
+}
+
 void late_add(struct layer_device *device, struct late_release *release)
 {
 	struct late_worker *worker = device->submit->late;
@@ -160,11 +171,7 @@ void late_add(struct layer_device *device, struct late_release *release)
 	worker->releases = release;
 	release->queue->num_late++;
 	atomic_fetch_add(&worker->count, 1);
-	worker->retry = true;
-	/* without a thread it waits for the next attempt, or for the device's end */
-	if (!worker->running)
-		worker->running = start(device);
-	pthread_cond_signal(&worker->wake);
+	retry(device);
 	pthread_mutex_unlock(&worker->lock);
 }
 
@@ -172,11 +179,10 @@ void late_retry(struct layer_device *device)
 {
 	struct late_worker *worker = device->submit->late;
 
-	if (!atomic_load_explicit(&worker->count, memory_order_relaxed))
+	if (!atomic_load(&worker->count))
 		return;
 	pthread_mutex_lock(&worker->lock);
-	worker->retry = true;
-	pthread_cond_signal(&worker->wake);
+	retry(device);
 	pthread_mutex_unlock(&worker->lock);
 }
 
@@ -187,9 +193,10 @@ void late_flush(struct layer_device *device, struct submit_queue *queue)
 	if (!atomic_load_explicit(&worker->count, memory_order_relaxed))
 		return;
 	pthread_mutex_lock(&worker->lock);
-	while (worker->running && queue->num_late) {
-		worker->retry = true;
-		pthread_cond_signal(&worker->wake);
+	while (queue->num_late) {
+		retry(device);
+		if (!worker->running)
+			break;
 		pthread_cond_wait(&worker->finished, &worker->lock);
 	}
 	pthread_mutex_unlock(&worker->lock);
