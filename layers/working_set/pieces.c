@@ -120,18 +120,15 @@ static void own_batch_drop(struct call *call, struct own_batch *own)
 void pieces_account(struct call *call, uint32_t first, uint32_t end)
 {
 	struct timeline_queue *queue = &call->queue->timelines;
-	uint64_t position;
 
 	call->position = 0;
-	/* without timelines nothing can be uncertain, and queues needn't share a lock */
-	if (!atomic_load_explicit(&call->device->track->num_timelines, memory_order_relaxed))
+	/* without timelines nothing can be uncertain */
+	if (!track_timelines(call->device))
 		return;
-	for (uint32_t i = first; i < end; i++) {
-		position = timelines_batch(call->device, queue);
-		call->format->account_waits(call->device, queue, position, pieces_batch(call, i));
-		if (i == first)
-			call->position = position;
-	}
+	call->position = queue->position + 1;
+	for (uint32_t i = first; i < end; i++)
+		call->format->account_waits(call->device, queue, ++queue->position,
+					    pieces_batch(call, i));
 }
 
 void pieces_account_result(struct call *call, uint32_t first, uint32_t end, VkResult result)
@@ -149,13 +146,22 @@ void pieces_account_result(struct call *call, uint32_t first, uint32_t end, VkRe
 	late_retry(call->device);
 }
 
+/* What is gathered is about to be submitted. */
+static void account(struct call *call)
+{
+	if (!call->accounted)
+		pieces_account(call, call->first, call->next);
+	call->accounted = true;
+}
+
 /* Submits what is gathered. */
 static VkResult flush(struct call *call, VkFence fence)
 {
 	struct own_batch *own;
 	VkResult result;
 
-	pieces_account(call, call->first, call->next);
+	account(call);
+	call->accounted = false;
 	result = call->format->submit(call->device, call->handle, call->gathered,
 				      call->queue->batches, fence);
 	pieces_account_result(call, call->first, call->next, result);
@@ -402,32 +408,40 @@ static bool is_clear(struct call *call)
 			       call->queue->timelines.position);
 }
 
+/* Whether the CPU may wait for what is gathered or submitted: nothing that ends it is still to come. */
+static bool may_wait(struct call *call)
+{
+	return is_clear(call) && !timelines_host(call->device);
+}
+
 static VkResult release_by_waiting(struct call *call)
 {
-	struct layer_device *device = call->device;
+	struct semaphore_pool *semaphores = &call->queue->semaphores;
 	bool last = call->next == call->count, own = !last || !call->fence;
 	VkFence fence = call->fence;
 	VkResult result;
 
 	if (own) {
-		result = semaphores_take_fence(device, &call->queue->semaphores, &fence);
+		result = semaphores_take_fence(call->device, semaphores, &fence);
 		if (result != VK_SUCCESS)
 			return result;
 	}
-	result = flush(call, fence);
-	if (result == VK_SUCCESS && !call->waits_for_host && is_clear(call)) {
-		count_releases(call, false);
-		result = wait_for_fence(call, fence);
-		submit_publish(device, &call->queue->released, -1);
-	} else if (result == VK_SUCCESS) {
-		count_releases(call, true);
-		/* its memory is the account's now */
+	account(call);
+	if (!may_wait(call)) {
 		if (own)
-			timelines_wait_fence(device, &call->queue->timelines, fence);
+			semaphores_give_back_fence(call->device, semaphores, fence);
+		result = flush(call, own ? VK_NULL_HANDLE : fence);
+		if (result == VK_SUCCESS)
+			count_releases(call, true);
 		return result;
 	}
+	result = flush(call, fence);
+	if (result == VK_SUCCESS) {
+		count_releases(call, false);
+		result = wait_for_fence(call, fence);
+	}
 	if (own)
-		semaphores_give_back_fence(device, &call->queue->semaphores, fence);
+		semaphores_give_back_fence(call->device, semaphores, fence);
 	return result;
 }
 
@@ -480,6 +494,8 @@ static bool wait_instead(struct call *call, VkResult *result)
 	VkFence fence;
 
 	*result = VK_SUCCESS;
+	if (!may_wait(call))
+		return false;
 	submitted = semaphores_take_fence(device, &call->queue->semaphores, &fence);
 	if (submitted == VK_SUCCESS) {
 		submitted = device->below[LAYER_MODULE_SUBMIT].QueueSubmit(call->handle, 0, NULL,
@@ -565,7 +581,10 @@ static bool add_recorded(struct call *call, const struct recorded *recorded)
 	if (recorded->everything && added)
 		added = track_uses_add_bound(call->device, &queue->acquired) &&
 			track_uses_add_bound(call->device, &queue->released);
-	call->waits_for_host |= recorded->waits_for_host;
+	if (recorded->waits_for_host && !call->waits_for_host) {
+		call->waits_for_host = true;
+		call->host_watch = timelines_host_begin(call->device, &queue->timelines);
+	}
 	return added;
 }
 
@@ -613,19 +632,25 @@ static VkResult submit_batch(struct call *call)
 }
 
 /*
- * The host sets an event at some time, or never: whoever waits for this queue with the CPU
- * may wait for ever, until a fence says that it's over.
+ * The host sets an event at some time, or never: whoever waits for this queue with the CPU, or for what its
+ * work signals, may wait for ever, until a fence says that it's over.
  */
 static void watch_host(struct call *call)
 {
 	struct layer_device *device = call->device;
 	VkFence fence;
 
+	if (!call->begun) {
+		timelines_host_revoke(device, &call->queue->timelines, call->host_watch);
+		return;
+	}
+	if (!call->host_watch)
+		return;
 	if (semaphores_take_fence(device, &call->queue->semaphores, &fence) != VK_SUCCESS)
 		return;
 	if (device->below[LAYER_MODULE_SUBMIT].QueueSubmit(call->handle, 0, NULL, fence) ==
 	    VK_SUCCESS)
-		timelines_wait_fence(device, &call->queue->timelines, fence);
+		timelines_host_watch(device, call->host_watch, fence);
 	else
 		semaphores_give_back_fence(device, &call->queue->semaphores, fence);
 }
@@ -677,7 +702,7 @@ VkResult pieces_submit(struct call *call)
 		queue->waiting = own->next;
 		own_batch_drop(call, own);
 	}
-	if (call->waits_for_host && !atomic_load(&call->device->submit->can_export))
+	if (call->waits_for_host)
 		watch_host(call);
 	semaphores_retire(call->device, &queue->semaphores, call->handle);
 	track_uses_clear(call->device, &queue->acquired);

@@ -37,8 +37,11 @@ struct call {
 	uint32_t next;
 	/* The position in the account of the first of them; 0: no account is kept. */
 	uint64_t position;
-	/* A batch waits for an event that the host sets. */
+	/* The account has them already. */
+	bool accounted;
+	/* A batch waits for an event that the host sets; may be NULL even so. */
 	bool waits_for_host;
+	struct host_watch *host_watch;
 	/* With `every_submit`, the first and the last batch that do something; else UINT32_MAX. */
 	uint32_t first_at_work;
 	uint32_t last_at_work;

@@ -23,6 +23,8 @@ static bool needs_pieces(const struct call *call)
 
 	if (device->instance->settings.implicit_sync == LAYER_IMPLICIT_SYNC_EVERY_SUBMIT)
 		return true;
+	if (!track_attention(device))
+		return false;
 	for (i = 0; i < call->count; i++) {
 		batch = pieces_batch(call, i);
 		for (j = 0; j < call->format->num_command_buffers(batch); j++) {
@@ -49,7 +51,7 @@ static VkResult submit(struct layer_device *device, VkQueue handle,
 	struct layer_queue *queue;
 	VkResult result;
 
-	queue = track_attention(device) ? layer_queue_of(handle) : NULL;
+	queue = track_attention(device) || track_timelines(device) ? layer_queue_of(handle) : NULL;
 	if (!queue)
 		return format->submit(device, handle, count, batches, fence);
 
@@ -60,6 +62,20 @@ static VkResult submit(struct layer_device *device, VkQueue handle,
 	result = format->submit(device, handle, count, batches, fence);
 	pieces_account_result(&call, 0, count, result);
 	return result;
+}
+
+/* Whether a call of vkQueueSubmit names values of timelines. */
+static bool has_values(uint32_t count, const VkSubmitInfo *submits)
+{
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		if (submits[i].pNext &&
+		    layer_find_struct(submits[i].pNext,
+				      VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO))
+			return true;
+	}
+	return false;
 }
 
 static VkResult __attribute__((noinline)) VKAPI_PTR
@@ -74,9 +90,30 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_submit(VkQueue handle, uint32_t coun
 	struct layer_device *device = layer_device_recent(*(const void *const *)handle);
 	PFN_vkQueueSubmit next = queue_submit_attentively;
 
-	if (device && !track_attention(device))
+	if (device && !track_attention(device) &&
+	    (!track_timelines(device) || !has_values(count, submits)))
 		next = device->below[LAYER_MODULE_SUBMIT].QueueSubmit;
 	return next(handle, count, submits, fence);
+}
+
+/* Whether a call of vkQueueSubmit2 has semaphores: those of either type look alike. */
+static bool has_semaphores(uint32_t count, const VkSubmitInfo2 *submits)
+{
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		if (submits[i].waitSemaphoreInfoCount || submits[i].signalSemaphoreInfoCount)
+			return true;
+	}
+	return false;
+}
+
+/* Whether a call of vkQueueSubmit2 is one that goes down as it is. */
+static inline bool is_plain(const struct layer_device *device, uint32_t count,
+			    const VkSubmitInfo2 *submits)
+{
+	return !track_attention(device) &&
+	       (!track_timelines(device) || !has_semaphores(count, submits));
 }
 
 static VkResult __attribute__((noinline)) VKAPI_PTR queue_submit2_attentively(
@@ -91,7 +128,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_submit2(VkQueue handle, uint32_t cou
 	struct layer_device *device = layer_device_recent(*(const void *const *)handle);
 	PFN_vkQueueSubmit2 next = queue_submit2_attentively;
 
-	if (device && !track_attention(device))
+	if (device && is_plain(device, count, submits))
 		next = device->below[LAYER_MODULE_SUBMIT].QueueSubmit2;
 	return next(handle, count, submits, fence);
 }
@@ -108,7 +145,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_submit2_khr(VkQueue handle, uint32_t
 	struct layer_device *device = layer_device_recent(*(const void *const *)handle);
 	PFN_vkQueueSubmit2KHR next = queue_submit2_khr_attentively;
 
-	if (device && !track_attention(device))
+	if (device && is_plain(device, count, submits))
 		next = device->below[LAYER_MODULE_SUBMIT].QueueSubmit2KHR;
 	return next(handle, count, submits, fence);
 }
@@ -124,6 +161,13 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_bind_sparse(VkQueue handle, uint32_t
 	return submit(layer_device_of(handle), handle, &batch_format_sparse, count, infos, fence);
 }
 
+/* The queue is, and nobody may submit to it meanwhile. */
+static void is_idle(struct layer_device *device, struct submit_queue *queue)
+{
+	timelines_idle(device, &queue->timelines, queue->timelines.position);
+	late_flush(device, queue);
+}
+
 static VKAPI_ATTR VkResult VKAPI_CALL queue_wait_idle(VkQueue handle)
 {
 	struct layer_device *device = layer_device_of(handle);
@@ -131,7 +175,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_wait_idle(VkQueue handle)
 	VkResult result = device->below[LAYER_MODULE_SUBMIT].QueueWaitIdle(handle);
 
 	if (result == VK_SUCCESS && queue)
-		late_flush(device, queue->submit);
+		is_idle(device, queue->submit);
 	return result;
 }
 
@@ -142,7 +186,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL device_wait_idle(VkDevice handle)
 	uint32_t i;
 
 	for (i = 0; i < device->queue_count && result == VK_SUCCESS; i++)
-		late_flush(device, device->queues[i].submit);
+		is_idle(device, device->queues[i].submit);
 	return result;
 }
 

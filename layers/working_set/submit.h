@@ -43,7 +43,6 @@ struct submit_queue {
 	struct own_batch *waiting;
 	struct own_batch *idle;
 
-	/* Has timelines.h's lock. */
 	struct timeline_queue timelines;
 	/* Releases that late.h has of this queue. */
 	uint32_t num_late;

@@ -27,24 +27,36 @@ struct signal {
 
 struct timeline {
 	VkSemaphore handle;
-	/* The highest value that is certain. */
-	uint64_t certain;
+	/* The highest value that is certain; grows without the lock, too. */
+	_Atomic(uint64_t) certain;
 	struct signal *signals;
-	uint32_t count;
+	/* Changed under the lock. */
+	atomic_uint count;
 	uint32_t capacity;
 };
 
-/* A wait: for a timeline's value, or for a fence. */
+/* A wait for a timeline's value. */
 struct unresolved {
 	uint64_t position;
 	struct timeline *timeline;
 	uint64_t value;
+};
+
+/* A call that waits for the host. */
+struct host_watch {
+	/* Submitted behind it; VK_NULL_HANDLE: not yet. */
 	VkFence fence;
+	struct host_watch *next;
 };
 
 struct semaphores_device {
-	/* Protects all timelines and all queues' accounts. */
+	/*
+	 * Protects all timelines and all queues' accounts. Usually it isn't taken: who waits for what is
+	 * certain changes nothing, and a queue that waits for nothing else makes signals certain.
+	 */
 	pthread_mutex_t lock;
+	/* The sum of all queues' num_host; changed under the lock. */
+	atomic_uint num_host;
 	/* VkSemaphore -> struct timeline */
 	struct table timelines;
 };
@@ -84,12 +96,20 @@ static uint64_t counter_value(struct layer_device *device, VkSemaphore semaphore
 static bool queue_clear(struct layer_device *device, struct timeline_queue *queue,
 			uint64_t position);
 
+static void make_certain(struct timeline *timeline, uint64_t value)
+{
+	uint64_t certain = atomic_load(&timeline->certain);
+
+	while (certain < value &&
+	       !atomic_compare_exchange_weak(&timeline->certain, &certain, value))
+		;
+}
+
 static void timeline_reaches(struct timeline *timeline, uint64_t value)
 {
 	uint32_t i = 0;
 
-	if (value > timeline->certain)
-		timeline->certain = value;
+	make_certain(timeline, value);
 	while (i < timeline->count) {
 		if (timeline->signals[i].value <= timeline->certain)
 			timeline->signals[i] = timeline->signals[--timeline->count];
@@ -120,20 +140,10 @@ static bool value_certain(struct layer_device *device, struct timeline *timeline
 	return timeline->certain >= value;
 }
 
-static bool resolved(struct layer_device *device, const struct unresolved *wait)
-{
-	if (wait->timeline)
-		return value_certain(device, wait->timeline, wait->value);
-	if (device->below[LAYER_MODULE_SUBMIT].GetFenceStatus(device->handle, wait->fence) ==
-	    VK_NOT_READY)
-		return false;
-	device->next.DestroyFence(device->handle, wait->fence, NULL);
-	return true;
-}
-
 static bool queue_clear(struct layer_device *device, struct timeline_queue *queue,
 			uint64_t position)
 {
+	const struct unresolved *wait;
 	bool clear = !queue->unknown;
 	uint32_t over = 0;
 
@@ -141,14 +151,15 @@ static bool queue_clear(struct layer_device *device, struct timeline_queue *queu
 		return false;
 	queue->visited = true;
 	while (clear && over < queue->count && queue->unresolved[over].position <= position) {
-		clear = resolved(device, &queue->unresolved[over]);
+		wait = &queue->unresolved[over];
+		clear = value_certain(device, wait->timeline, wait->value);
 		over += clear;
 	}
 	queue->visited = false;
 	if (over) {
-		queue->count -= over;
 		memmove(queue->unresolved, queue->unresolved + over,
-			queue->count * sizeof(*queue->unresolved));
+			(queue->count - over) * sizeof(*queue->unresolved));
+		queue->count -= over;
 	}
 	return clear;
 }
@@ -163,7 +174,7 @@ static void add_unresolved(struct layer_device *device, struct timeline_queue *q
 		queue_clear(device, queue, queue->position);
 	array = grow(queue->unresolved, queue->count, &queue->capacity, sizeof(*array));
 	if (!array) {
-		queue->unknown = true;
+		queue->unknown = wait->position;
 		return;
 	}
 	queue->unresolved = array;
@@ -172,28 +183,19 @@ static void add_unresolved(struct layer_device *device, struct timeline_queue *q
 
 /* ---- Submissions ---- */
 
-uint64_t timelines_batch(struct layer_device *device, struct timeline_queue *queue)
-{
-	uint64_t position;
-
-	pthread_mutex_lock(&device->semaphores->lock);
-	position = ++queue->position;
-	pthread_mutex_unlock(&device->semaphores->lock);
-	return position;
-}
-
 void timelines_wait(struct layer_device *device, struct timeline_queue *queue, uint64_t position,
 		    VkSemaphore semaphore, uint64_t value)
 {
 	struct semaphores_device *semaphores = device->semaphores;
-	struct timeline *timeline;
+	struct timeline *timeline = timeline_find(device, semaphore);
 
+	if (!timeline || timeline->certain >= value)
+		return;
+	/* the driver is asked by who wants to know */
 	pthread_mutex_lock(&semaphores->lock);
-	timeline = timeline_find(device, semaphore);
-	if (timeline && !value_certain(device, timeline, value))
-		add_unresolved(device, queue,
-			       &(struct unresolved){
-				       .position = position, .timeline = timeline, .value = value});
+	add_unresolved(
+		device, queue,
+		&(struct unresolved){.position = position, .timeline = timeline, .value = value});
 	pthread_mutex_unlock(&semaphores->lock);
 }
 
@@ -201,14 +203,19 @@ void timelines_signal(struct layer_device *device, struct timeline_queue *queue,
 		      VkSemaphore semaphore, uint64_t value)
 {
 	struct semaphores_device *semaphores = device->semaphores;
-	struct timeline *timeline;
+	struct timeline *timeline = timeline_find(device, semaphore);
 	struct signal *signals;
 
+	if (!timeline)
+		return;
+	if (!queue->count && !queue->unknown && !timeline->count) {
+		make_certain(timeline, value);
+		return;
+	}
 	pthread_mutex_lock(&semaphores->lock);
-	timeline = timeline_find(device, semaphore);
-	if (timeline && queue_clear(device, queue, position)) {
+	if (queue_clear(device, queue, position)) {
 		timeline_reaches(timeline, value);
-	} else if (timeline) {
+	} else {
 		/* without memory it is found out when the semaphore has reached the value */
 		signals = grow(timeline->signals, timeline->count, &timeline->capacity,
 			       sizeof(*signals));
@@ -228,30 +235,123 @@ void timelines_revoke(struct layer_device *device, struct timeline_queue *queue,
 	pthread_mutex_unlock(&device->semaphores->lock);
 }
 
-void timelines_wait_fence(struct layer_device *device, struct timeline_queue *queue, VkFence fence)
-{
-	pthread_mutex_lock(&device->semaphores->lock);
-	add_unresolved(device, queue,
-		       &(struct unresolved){.position = queue->position, .fence = fence});
-	pthread_mutex_unlock(&device->semaphores->lock);
-}
-
 bool timelines_clear(struct layer_device *device, struct timeline_queue *queue, uint64_t position)
 {
 	bool clear;
 
+	/* the worker has to ask with the lock */
 	pthread_mutex_lock(&device->semaphores->lock);
 	clear = queue_clear(device, queue, position);
 	pthread_mutex_unlock(&device->semaphores->lock);
 	return clear;
 }
 
-void timelines_queue_fini(struct layer_device *device, struct timeline_queue *queue)
+/* ---- Waits for the host ---- */
+
+/* Under the lock. */
+static bool watch_is_over(struct layer_device *device, const struct host_watch *watch)
+{
+	return watch->fence &&
+	       device->below[LAYER_MODULE_SUBMIT].GetFenceStatus(device->handle, watch->fence) !=
+		       VK_NOT_READY;
+}
+
+/* Under the lock. @all: they are over, all of them. */
+static void look_at_host(struct layer_device *device, struct timeline_queue *queue, bool all)
+{
+	struct host_watch **link = &queue->host_watches, *watch;
+	uint32_t before = queue->num_host;
+
+	while ((watch = *link)) {
+		if (!all && !watch_is_over(device, watch)) {
+			link = &watch->next;
+			continue;
+		}
+		*link = watch->next;
+		device->next.DestroyFence(device->handle, watch->fence, NULL);
+		free(watch);
+		queue->num_host--;
+	}
+	if (all)
+		queue->num_host = 0;
+	device->semaphores->num_host -= before - queue->num_host;
+}
+
+struct host_watch *timelines_host_begin(struct layer_device *device, struct timeline_queue *queue)
+{
+	struct host_watch *watch = calloc(1, sizeof(*watch));
+
+	pthread_mutex_lock(&device->semaphores->lock);
+	look_at_host(device, queue, false);
+	if (watch) {
+		watch->next = queue->host_watches;
+		queue->host_watches = watch;
+	}
+	queue->num_host++;
+	device->semaphores->num_host++;
+	pthread_mutex_unlock(&device->semaphores->lock);
+	return watch;
+}
+
+void timelines_host_watch(struct layer_device *device, struct host_watch *watch, VkFence fence)
+{
+	pthread_mutex_lock(&device->semaphores->lock);
+	watch->fence = fence;
+	pthread_mutex_unlock(&device->semaphores->lock);
+}
+
+void timelines_host_revoke(struct layer_device *device, struct timeline_queue *queue,
+			   struct host_watch *watch)
+{
+	struct host_watch **link;
+
+	pthread_mutex_lock(&device->semaphores->lock);
+	for (link = &queue->host_watches; *link && *link != watch; link = &(*link)->next)
+		;
+	if (watch)
+		*link = watch->next;
+	queue->num_host--;
+	device->semaphores->num_host--;
+	pthread_mutex_unlock(&device->semaphores->lock);
+	free(watch);
+}
+
+bool timelines_host(struct layer_device *device)
 {
 	uint32_t i;
 
-	for (i = 0; i < queue->count; i++)
-		device->next.DestroyFence(device->handle, queue->unresolved[i].fence, NULL);
+	if (!device->semaphores->num_host)
+		return false;
+	pthread_mutex_lock(&device->semaphores->lock);
+	for (i = 0; i < device->queue_count; i++)
+		look_at_host(device, &device->queues[i].submit->timelines, false);
+	pthread_mutex_unlock(&device->semaphores->lock);
+	return device->semaphores->num_host;
+}
+
+/* ---- Queues ---- */
+
+void timelines_idle(struct layer_device *device, struct timeline_queue *queue, uint64_t position)
+{
+	uint32_t over = 0;
+
+	if (!queue->count && !queue->unknown && !device->semaphores->num_host)
+		return;
+	pthread_mutex_lock(&device->semaphores->lock);
+	while (over < queue->count && queue->unresolved[over].position <= position)
+		over++;
+	memmove(queue->unresolved, queue->unresolved + over,
+		(queue->count - over) * sizeof(*queue->unresolved));
+	queue->count -= over;
+	if (queue->unknown <= position)
+		queue->unknown = 0;
+	look_at_host(device, queue, true);
+	pthread_mutex_unlock(&device->semaphores->lock);
+}
+
+void timelines_queue_fini(struct layer_device *device, struct timeline_queue *queue)
+{
+	look_at_host(device, queue, true);
 	free(queue->unresolved);
 	*queue = (struct timeline_queue){0};
 }
@@ -299,7 +399,6 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_semaphore(VkDevice handle,
 		goto free_timeline;
 	}
 	atomic_fetch_add(&device->track->num_timelines, 1);
-	atomic_fetch_add(&device->track->attention, 1);
 	return VK_SUCCESS;
 
 free_timeline:
@@ -325,7 +424,6 @@ static VKAPI_ATTR void VKAPI_CALL destroy_semaphore(VkDevice handle, VkSemaphore
 	}
 	if (timeline) {
 		atomic_fetch_sub(&device->track->num_timelines, 1);
-		atomic_fetch_sub(&device->track->attention, 1);
 		free(timeline->signals);
 		free(timeline);
 	}
@@ -366,28 +464,35 @@ static VKAPI_ATTR VkResult VKAPI_CALL signal_semaphore_khr(VkDevice handle,
 	return result;
 }
 
-static void forget_payload(struct layer_device *device, VkSemaphore semaphore)
+/* Under the lock. What waited for the old payload is over, or it couldn't be replaced. */
+static void forget_payload(struct layer_device *device, struct timeline *timeline)
 {
-	struct timeline *timeline;
+	uint32_t i;
 
-	pthread_mutex_lock(&device->semaphores->lock);
-	timeline = timeline_find(device, semaphore);
-	if (timeline) {
-		timeline->certain = 0;
-		timeline->count = 0;
-	}
-	pthread_mutex_unlock(&device->semaphores->lock);
+	timeline->certain = 0;
+	timeline->count = 0;
+	for (i = 0; i < device->queue_count; i++)
+		timeline_forget_waits(&device->queues[i].submit->timelines, timeline);
 }
 
-/* The semaphore now is somebody else's: what was certain of it was of its old payload. */
+/*
+ * The semaphore now is somebody else's: what was certain of it was of its old payload. Meanwhile nobody else of
+ * the layer may use it.
+ */
 static VKAPI_ATTR VkResult VKAPI_CALL import_semaphore_fd(VkDevice handle,
 							  const VkImportSemaphoreFdInfoKHR *info)
 {
 	struct layer_device *device = layer_device_of(handle);
-	VkResult result = device->below[LAYER_MODULE_SEMAPHORES].ImportSemaphoreFdKHR(handle, info);
+	struct timeline *timeline = timeline_find(device, info->semaphore);
+	VkResult result;
 
+	if (!timeline)
+		return device->below[LAYER_MODULE_SEMAPHORES].ImportSemaphoreFdKHR(handle, info);
+	pthread_mutex_lock(&device->semaphores->lock);
+	result = device->below[LAYER_MODULE_SEMAPHORES].ImportSemaphoreFdKHR(handle, info);
 	if (result == VK_SUCCESS)
-		forget_payload(device, info->semaphore);
+		forget_payload(device, timeline);
+	pthread_mutex_unlock(&device->semaphores->lock);
 	return result;
 }
 

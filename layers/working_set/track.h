@@ -41,10 +41,10 @@ struct tracked_memory;
 struct track_device {
 	/*
 	 * How much there is that submissions have to look for: command buffers that have something
-	 * recorded, timeline semaphores, and the setting every_submit.
+	 * recorded, and the setting every_submit.
 	 */
 	atomic_uint attention;
-	/* The timeline semaphores among them. */
+	/* How many timeline semaphores there are; what is submitted with one has to be accounted. */
 	atomic_uint num_timelines;
 	/* How many memory objects are known. */
 	atomic_uint num_memories;
@@ -87,13 +87,19 @@ struct track_uses {
 bool track_wanted(const struct layer_device *device);
 
 /*
- * track_attention() - whether a submission could be anything but what goes down as it is
+ * track_attention() - whether a submission may have something to do with shared memory
  *
  * A load; the device is track_wanted().
  */
 static inline bool track_attention(const struct layer_device *device)
 {
 	return atomic_load_explicit(&device->track->attention, memory_order_relaxed);
+}
+
+/* track_timelines() - whether there is a timeline semaphore; a load, too */
+static inline bool track_timelines(const struct layer_device *device)
+{
+	return atomic_load_explicit(&device->track->num_timelines, memory_order_relaxed);
 }
 
 /*
