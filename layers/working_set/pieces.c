@@ -87,7 +87,7 @@ static struct own_batch *own_batch_take(struct call *call)
 
 drop_semaphores:
 	while (i--)
-		semaphores_drop(device, own->semaphores[i]);
+		semaphores_drop(device, &queue->semaphores, own->semaphores[i]);
 	own->next = queue->idle;
 	queue->idle = own;
 	return NULL;
@@ -104,7 +104,7 @@ static void own_batch_used(struct call *call, struct own_batch *own)
 	uint32_t i;
 
 	for (i = 0; i < own->count; i++)
-		semaphores_used(call->device, &call->queue->semaphores, own->semaphores[i]);
+		semaphores_used(&call->queue->semaphores, own->semaphores[i]);
 	own_batch_give_back(call->queue, own);
 }
 
@@ -113,7 +113,16 @@ static void own_batch_drop(struct call *call, struct own_batch *own)
 	uint32_t i;
 
 	for (i = 0; i < own->count; i++)
-		semaphores_drop(call->device, own->semaphores[i]);
+		semaphores_drop(call->device, &call->queue->semaphores, own->semaphores[i]);
+	own_batch_give_back(call->queue, own);
+}
+
+static void own_batch_lose(struct call *call, struct own_batch *own)
+{
+	uint32_t i;
+
+	for (i = 0; i < own->count; i++)
+		semaphores_lose(&call->queue->semaphores, own->semaphores[i]);
 	own_batch_give_back(call->queue, own);
 }
 
@@ -388,8 +397,10 @@ fail:
 }
 
 /*
- * Waits with the CPU until a fence says that what was submitted before is over. VK_TIMEOUT
- * can't be; whatever else is wrong but a lost device, the next call will tell.
+ * Waits with the CPU until a fence, the last that was submitted to the queue, says that what was submitted
+ * before is over. VK_TIMEOUT can't be. If the driver has no memory to wait for the fence, there is the queue.
+ *
+ * Return: VK_SUCCESS, VK_ERROR_DEVICE_LOST, or another error: it's in use for nobody knows how long.
  */
 static VkResult wait_for_fence(struct call *call, VkFence fence)
 {
@@ -398,8 +409,22 @@ static VkResult wait_for_fence(struct call *call, VkFence fence)
 	VkResult result = device->below[LAYER_MODULE_SUBMIT].WaitForFences(
 		device->handle, 1, &fence, VK_TRUE, UINT64_MAX);
 
+	if (result != VK_SUCCESS && result != VK_ERROR_DEVICE_LOST)
+		result = device->below[LAYER_MODULE_SUBMIT].QueueWaitIdle(call->handle);
 	telemetry_cpu_wait(device, TELEMETRY_FENCE_RELEASE, begin);
-	return result == VK_ERROR_DEVICE_LOST ? result : VK_SUCCESS;
+	return result;
+}
+
+/* Whether a wait has failed. The application isn't told: its work has been submitted. */
+static bool not_waited(struct call *call, VkResult result)
+{
+	if (result == VK_SUCCESS || result == VK_ERROR_DEVICE_LOST)
+		return false;
+	layer_log(&call->device->instance->log, LAYER_LOG_WARNING,
+		  "others may use shared memory too early: the driver could neither export a "
+		  "completion nor be waited for (VkResult %d)",
+		  result);
+	return true;
 }
 
 static bool is_clear(struct call *call)
@@ -418,8 +443,8 @@ static VkResult release_by_waiting(struct call *call)
 {
 	struct semaphore_pool *semaphores = &call->queue->semaphores;
 	bool last = call->next == call->count, own = !last || !call->fence;
+	VkResult result, waited = VK_SUCCESS;
 	VkFence fence = call->fence;
-	VkResult result;
 
 	if (own) {
 		result = semaphores_take_fence(call->device, semaphores, &fence);
@@ -438,36 +463,37 @@ static VkResult release_by_waiting(struct call *call)
 	result = flush(call, fence);
 	if (result == VK_SUCCESS) {
 		count_releases(call, false);
-		result = wait_for_fence(call, fence);
+		waited = wait_for_fence(call, fence);
 	}
-	if (own)
+	/* if it's in use for nobody knows how long, it's lost */
+	if (own && !not_waited(call, waited))
 		semaphores_give_back_fence(call->device, semaphores, fence);
-	return result;
+	return waited == VK_ERROR_DEVICE_LOST ? waited : result;
 }
 
 /*
- * Leaves the release to the worker. Without memory nobody does it, and its semaphores, which nobody may
- * use again, are lost.
+ * Leaves the release to the worker, with its semaphores. Without memory nobody does it, and the semaphores, which nobody
+ * may use again, are lost.
  */
-static void release_late(struct call *call, const struct own_batch *own)
+static void release_late(struct call *call, struct own_batch *own)
 {
 	struct submit_queue *queue = call->queue;
 	struct late_release *release = calloc(1, sizeof(*release));
-	uint32_t i;
 
 	if (!release)
-		return;
+		goto lose_semaphores;
 	release->queue = queue;
 	release->position = queue->timelines.position;
-	for (i = 0; i < own->count; i++) {
-		if (!semaphore_list_add(&release->semaphores, own->semaphores[i]))
-			goto free_release;
-	}
-	if (semaphores_take_fence(call->device, &queue->semaphores, &release->fence) != VK_SUCCESS)
+	release->semaphores.items = malloc(own->count * sizeof(*release->semaphores.items));
+	if (!release->semaphores.items)
 		goto free_release;
+	if (semaphores_take_fence(call->device, &queue->semaphores, &release->fence) != VK_SUCCESS)
+		goto free_semaphores;
 	if (call->device->below[LAYER_MODULE_SUBMIT].QueueSubmit(call->handle, 0, NULL,
 								 release->fence) != VK_SUCCESS)
 		goto give_back_fence;
+	semaphores_move(&queue->semaphores, own->semaphores, own->count, &release->semaphores);
+	own_batch_give_back(queue, own);
 	/* the worker's from here on, and a new array for the next batch */
 	release->uses = queue->released;
 	queue->released = (struct track_uses){0};
@@ -476,42 +502,45 @@ static void release_late(struct call *call, const struct own_batch *own)
 
 give_back_fence:
 	semaphores_give_back_fence(call->device, &queue->semaphores, release->fence);
-free_release:
+free_semaphores:
 	free(release->semaphores.items);
+free_release:
 	free(release);
+lose_semaphores:
+	own_batch_lose(call, own);
 }
 
 /*
- * The export has failed: what was submitted is waited for after all. If that fails, too, the application
- * isn't told: its work has been submitted.
+ * The export has failed: what was submitted is waited for after all, if nothing that ends it is still to come.
  *
- * Return: false: nothing has been waited for, and the work may go on.
+ * Return: false: the work may go on.
  */
 static bool wait_instead(struct call *call, VkResult *result)
 {
 	struct layer_device *device = call->device;
-	VkResult submitted;
+	VkResult waited;
 	VkFence fence;
+	bool pending;
 
 	*result = VK_SUCCESS;
 	if (!may_wait(call))
 		return false;
-	submitted = semaphores_take_fence(device, &call->queue->semaphores, &fence);
-	if (submitted == VK_SUCCESS) {
-		submitted = device->below[LAYER_MODULE_SUBMIT].QueueSubmit(call->handle, 0, NULL,
-									   fence);
-		if (submitted == VK_SUCCESS)
-			*result = wait_for_fence(call, fence);
-		semaphores_give_back_fence(device, &call->queue->semaphores, fence);
+	waited = semaphores_take_fence(device, &call->queue->semaphores, &fence);
+	if (waited == VK_SUCCESS) {
+		waited = device->below[LAYER_MODULE_SUBMIT].QueueSubmit(call->handle, 0, NULL,
+									fence);
+		pending = waited == VK_SUCCESS;
+		if (pending) {
+			waited = wait_for_fence(call, fence);
+			pending = waited != VK_SUCCESS && waited != VK_ERROR_DEVICE_LOST;
+		}
+		/* if it's in use for nobody knows how long, it's lost */
+		if (!pending)
+			semaphores_give_back_fence(device, &call->queue->semaphores, fence);
 	}
-	if (submitted == VK_ERROR_DEVICE_LOST)
-		*result = submitted;
-	else if (submitted != VK_SUCCESS)
-		layer_log(&device->instance->log, LAYER_LOG_WARNING,
-			  "others may use shared memory too early: the driver could neither export "
-			  "a completion nor be waited for (VkResult %d)",
-			  submitted);
-	return submitted == VK_SUCCESS;
+	if (waited == VK_ERROR_DEVICE_LOST)
+		*result = waited;
+	return !not_waited(call, waited);
 }
 
 static VkResult release_by_sync_file(struct call *call, struct own_batch *own)
@@ -530,7 +559,6 @@ static VkResult release_by_sync_file(struct call *call, struct own_batch *own)
 	if (!is_clear(call)) {
 		count_releases(call, true);
 		release_late(call, own);
-		own_batch_give_back(call->queue, own);
 		return VK_SUCCESS;
 	}
 	count_releases(call, false);
@@ -538,8 +566,7 @@ static VkResult release_by_sync_file(struct call *call, struct own_batch *own)
 		if (wait_instead(call, &result))
 			own_batch_drop(call, own);
 		else
-			/* its semaphores are in use for nobody knows how long: they are lost */
-			own_batch_give_back(call->queue, own);
+			own_batch_lose(call, own);
 		return result;
 	}
 	submit_publish(device, &call->queue->released, sync_file);

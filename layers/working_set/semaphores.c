@@ -3,6 +3,7 @@
 #include "semaphores.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "layer.h"
 #include "telemetry.h"
@@ -17,18 +18,28 @@ struct retirement {
 	struct retirement *next;
 };
 
-bool semaphore_list_add(struct semaphore_list *list, VkSemaphore semaphore)
+/* Return: whether there is room for so many more. */
+static bool list_room(struct semaphore_list *list, uint32_t count)
 {
 	uint32_t capacity = list->capacity ? 2 * list->capacity : SEMAPHORES_PER_FENCE;
 	VkSemaphore *items;
 
-	if (list->count == list->capacity) {
-		items = realloc(list->items, capacity * sizeof(*items));
-		if (!items)
-			return false;
-		list->items = items;
-		list->capacity = capacity;
-	}
+	if (list->count + count <= list->capacity)
+		return true;
+	if (capacity < list->count + count)
+		capacity = list->count + count;
+	items = realloc(list->items, capacity * sizeof(*items));
+	if (!items)
+		return false;
+	list->items = items;
+	list->capacity = capacity;
+	return true;
+}
+
+static bool list_add(struct semaphore_list *list, VkSemaphore semaphore)
+{
+	if (!list_room(list, 1))
+		return false;
 	list->items[list->count++] = semaphore;
 	return true;
 }
@@ -49,8 +60,8 @@ static void reap(struct layer_device *device, struct semaphore_pool *pool)
 	while ((oldest = pool->oldest) && device->below[LAYER_MODULE_SUBMIT].GetFenceStatus(
 						  device->handle, oldest->fence) == VK_SUCCESS) {
 		while (oldest->semaphores.count &&
-		       semaphore_list_add(&pool->free,
-					  oldest->semaphores.items[oldest->semaphores.count - 1]))
+		       list_add(&pool->free,
+				oldest->semaphores.items[oldest->semaphores.count - 1]))
 			oldest->semaphores.count--;
 		pool->oldest = oldest->next;
 		semaphores_give_back_fence(device, pool, oldest->fence);
@@ -70,37 +81,56 @@ VkResult semaphores_take(struct layer_device *device, struct semaphore_pool *poo
 		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
 		.pNext = exportable ? &export : NULL,
 	};
+	VkResult result = VK_SUCCESS;
 
+	if (!list_room(&pool->used, pool->num_taken + 1) ||
+	    !list_room(&pool->lost, pool->num_taken + 1))
+		return VK_ERROR_OUT_OF_HOST_MEMORY;
 	if (!pool->free.count)
 		reap(device, pool);
 	if (pool->free.count) {
 		*semaphore = pool->free.items[--pool->free.count];
-		return VK_SUCCESS;
+	} else {
+		telemetry_count(device, TELEMETRY_SEMAPHORES, 1);
+		result = device->next.CreateSemaphore(device->handle, &info, NULL, semaphore);
 	}
-	telemetry_count(device, TELEMETRY_SEMAPHORES, 1);
-	return device->next.CreateSemaphore(device->handle, &info, NULL, semaphore);
+	pool->num_taken += result == VK_SUCCESS;
+	return result;
 }
 
-void semaphores_used(struct layer_device *device, struct semaphore_pool *pool,
+void semaphores_used(struct semaphore_pool *pool, VkSemaphore semaphore)
+{
+	pool->used.items[pool->used.count++] = semaphore;
+	pool->num_taken--;
+}
+
+void semaphores_drop(struct layer_device *device, struct semaphore_pool *pool,
 		     VkSemaphore semaphore)
 {
-	if (semaphore_list_add(&pool->used, semaphore))
-		return;
-	/* Without memory to remember it, it can only be waited for; no memory is the worse problem. */
-	device->below[LAYER_MODULE_SUBMIT].DeviceWaitIdle(device->handle);
-	semaphores_drop(device, semaphore);
+	device->next.DestroySemaphore(device->handle, semaphore, NULL);
+	pool->num_taken--;
 }
 
-void semaphores_drop(struct layer_device *device, VkSemaphore semaphore)
+void semaphores_lose(struct semaphore_pool *pool, VkSemaphore semaphore)
 {
-	device->next.DestroySemaphore(device->handle, semaphore, NULL);
+	pool->lost.items[pool->lost.count++] = semaphore;
+	pool->num_taken--;
+}
+
+void semaphores_move(struct semaphore_pool *pool, const VkSemaphore *semaphores, uint32_t count,
+		     struct semaphore_list *list)
+{
+	memcpy(list->items + list->count, semaphores, count * sizeof(*semaphores));
+	list->count += count;
+	pool->num_taken -= count;
 }
 
 void semaphores_retire(struct layer_device *device, struct semaphore_pool *pool, VkQueue queue)
 {
 	struct retirement *retirement;
 
-	if (pool->used.count < SEMAPHORES_PER_FENCE)
+	/* those that are out have room in the list */
+	if (pool->used.count < SEMAPHORES_PER_FENCE || pool->num_taken)
 		return;
 	/* what fails here is tried again after the next submission */
 	retirement = calloc(1, sizeof(*retirement));
@@ -156,6 +186,7 @@ void semaphores_fini(struct layer_device *device, struct semaphore_pool *pool)
 
 	semaphore_list_destroy(device, &pool->free);
 	semaphore_list_destroy(device, &pool->used);
+	semaphore_list_destroy(device, &pool->lost);
 	while ((oldest = pool->oldest)) {
 		pool->oldest = oldest->next;
 		device->next.DestroyFence(device->handle, oldest->fence, NULL);

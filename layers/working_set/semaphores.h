@@ -24,9 +24,6 @@ struct semaphore_list {
 	uint32_t capacity;
 };
 
-/* semaphore_list_add() - Return: false: no memory; the list is as before */
-bool semaphore_list_add(struct semaphore_list *list, VkSemaphore semaphore);
-
 /* semaphore_list_destroy() - destroy the semaphores, which nothing is pending for, and the array */
 void semaphore_list_destroy(struct layer_device *device, struct semaphore_list *list);
 
@@ -35,6 +32,10 @@ struct semaphore_pool {
 	struct semaphore_list free;
 	/* In batches that no fence has been submitted behind. */
 	struct semaphore_list used;
+	/* In use for nobody knows how long, or signalled and never to be waited for. */
+	struct semaphore_list lost;
+	/* How many are out; `used` and `lost` have room for them, because that can't fail when work is submitted. */
+	uint32_t num_taken;
 	/* Batches with a fence behind them: the oldest and the latest. */
 	struct retirement *oldest;
 	struct retirement *latest;
@@ -46,17 +47,24 @@ struct semaphore_pool {
  * semaphores_take() - a binary semaphore that nothing is pending for
  * @exportable: as a sync file; asked for by one pool always in the same way
  *
- * To be given to semaphores_used() if it was submitted, otherwise to semaphores_drop().
+ * To be given to one of the following three.
  */
 VkResult semaphores_take(struct layer_device *device, struct semaphore_pool *pool, bool exportable,
 			 VkSemaphore *semaphore);
 
 /* semaphores_used() - a batch with this semaphore has been submitted */
-void semaphores_used(struct layer_device *device, struct semaphore_pool *pool,
+void semaphores_used(struct semaphore_pool *pool, VkSemaphore semaphore);
+
+/* semaphores_drop() - a semaphore wasn't submitted, whatever was imported into it, or its work is over */
+void semaphores_drop(struct layer_device *device, struct semaphore_pool *pool,
 		     VkSemaphore semaphore);
 
-/* semaphores_drop() - a semaphore wasn't submitted, whatever was imported into it */
-void semaphores_drop(struct layer_device *device, VkSemaphore semaphore);
+/* semaphores_lose() - a batch with this semaphore has been submitted, and it can't be used again */
+void semaphores_lose(struct semaphore_pool *pool, VkSemaphore semaphore);
+
+/* semaphores_move() - have semaphores in @list instead, which has room for them */
+void semaphores_move(struct semaphore_pool *pool, const VkSemaphore *semaphores, uint32_t count,
+		     struct semaphore_list *list);
 
 /* semaphores_retire() - submit a fence behind what was used, if it's time for one */
 void semaphores_retire(struct layer_device *device, struct semaphore_pool *pool, VkQueue queue);

@@ -372,8 +372,39 @@ static VKAPI_ATTR VkResult VKAPI_CALL wait_for_fences(VkDevice device, uint32_t 
 	for (i = 0; i < count; i++)
 		put(&line, " %s", name_of_handle(fences[i]));
 	say(&line);
-	return VK_SUCCESS;
+	return sync_recorder.wait_result;
 }
+
+/* Only said if the layer has a reason to wait so. */
+static VKAPI_ATTR VkResult VKAPI_CALL queue_wait_idle(VkQueue queue)
+{
+	struct line line = {0};
+
+	put(&line, "wait for the queue");
+	if (sync_recorder.wait_result != VK_SUCCESS)
+		say(&line);
+	return next_of(queue)->QueueWaitIdle(queue);
+}
+
+#define COUNTED(Type, type, counter)                                                              \
+	static VKAPI_ATTR VkResult VKAPI_CALL create_##type(                                      \
+		VkDevice device, const Vk##Type##CreateInfo *info,                                \
+		const VkAllocationCallbacks *allocator, Vk##Type *handle)                         \
+	{                                                                                         \
+		VkResult result = next_of(device)->Create##Type(device, info, allocator, handle); \
+                                                                                                  \
+		sync_recorder.counter += result == VK_SUCCESS;                                    \
+		return result;                                                                    \
+	}                                                                                         \
+	static VKAPI_ATTR void VKAPI_CALL destroy_##type(VkDevice device, Vk##Type handle,        \
+							 const VkAllocationCallbacks *allocator)  \
+	{                                                                                         \
+		sync_recorder.counter -= handle != VK_NULL_HANDLE;                                \
+		next_of(device)->Destroy##Type(device, handle, allocator);                        \
+	}
+
+COUNTED(Semaphore, semaphore, semaphores)
+COUNTED(Fence, fence, fences)
 
 static VKAPI_ATTR VkResult VKAPI_CALL get_counter_value(VkDevice device, VkSemaphore semaphore,
 							uint64_t *value)
@@ -511,6 +542,11 @@ static const struct {
 	  FUNCTION(AllocateMemory, allocate_memory),
 	  FUNCTION(GetFenceStatus, get_fence_status),
 	  FUNCTION(WaitForFences, wait_for_fences),
+	  FUNCTION(QueueWaitIdle, queue_wait_idle),
+	  FUNCTION(CreateSemaphore, create_semaphore),
+	  FUNCTION(DestroySemaphore, destroy_semaphore),
+	  FUNCTION(CreateFence, create_fence),
+	  FUNCTION(DestroyFence, destroy_fence),
 	  FUNCTION(GetSemaphoreCounterValue, get_counter_value),
 	  FUNCTION(GetSemaphoreCounterValueKHR, get_counter_value),
 	  FUNCTION(SignalSemaphore, signal_semaphore),

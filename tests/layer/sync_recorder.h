@@ -36,8 +36,12 @@ struct recorder {
 	/* SYNC_FD's features; how often they were asked for with Vulkan 1.1's function. */
 	VkExternalSemaphoreFeatureFlags sync_fd;
 	unsigned int core_queries;
-	/* What vkGetSemaphoreFdKHR fails with. */
+	/* What vkGetSemaphoreFdKHR fails with, and vkWaitForFences. */
 	VkResult export_result;
+	VkResult wait_result;
+	/* How many there are. */
+	_Atomic(int) semaphores;
+	_Atomic(int) fences;
 	/* The recorder's own: what the driver's function is. */
 	PFN_vkVoidFunction cmd_pipeline_barrier;
 };

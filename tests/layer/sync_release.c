@@ -503,6 +503,23 @@ static void waiting_that_fails(void **state)
 	shared_free(&a);
 }
 
+/* Nobody can be told when it's over. What it needed isn't lost, but goes with the device. */
+static void late_release_that_fails(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true);
+
+	(void)state;
+	submissions_until_failure = 1;
+	world.recorder->submitting = no_memory_later;
+	submit_batch(world.queue, (struct batch){.wait = t,
+						 .wait_value = 1,
+						 .commands = commands_release("rel", &a)});
+	check_log("1[?t=1 rel {timeline} / !own] | 1[] own");
+	vkDestroySemaphore(world.device, t, NULL);
+	shared_free(&a);
+}
+
 /* ---- Semaphores are used again, but not too early ---- */
 
 static uint64_t seen[256];
@@ -610,6 +627,7 @@ int main(void)
 		TEST(pieces_that_fail),
 		TEST(later_piece_that_fails),
 		TEST(waiting_that_fails),
+		TEST(late_release_that_fails),
 		TEST(semaphores_are_recycled),
 		TEST(late_export_that_fails_once),
 	};

@@ -246,6 +246,21 @@ static void events_before_exports_fail(void **state)
 	shared_free(&a);
 }
 
+/* The driver has no memory to wait for a fence; the queue has to do. */
+static void waiting_without_memory(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkCommandBuffer rel = commands_release("rel", &a);
+
+	(void)state;
+	world.recorder->wait_result = VK_ERROR_OUT_OF_HOST_MEMORY;
+	submit(rel, true);
+	submit(rel, false);
+	check_log("1[rel] F | wait F | wait for the queue | "
+		  "1[rel] own | wait own | wait for the queue");
+	shared_free(&a);
+}
+
 /* It said that it could. */
 static void export_that_fails(void **state)
 {
@@ -348,6 +363,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST_WAITING(waiting),
 		TEST_WAITING(waiting_is_not_done_for_ever),
+		TEST_WAITING(waiting_without_memory),
 		TEST_WAITING(events_of_the_host),
 		TEST_WAITING(events_of_the_host_elsewhere),
 		TEST_WAITING(events_before_the_queue_was_idle),

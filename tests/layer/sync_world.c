@@ -258,6 +258,9 @@ void world_close(void)
 	vkDestroyFence(world.device, world.fence, NULL);
 	vkDestroyCommandPool(world.device, world.pool, NULL);
 	vkDestroyDevice(world.device, NULL);
+	if (world.recorder->semaphores || world.recorder->fences)
+		fail_msg("%d semaphores and %d fences were left when the device was destroyed",
+			 world.recorder->semaphores, world.recorder->fences);
 	vkDestroyInstance(world.instance, NULL);
 	log_text[0] = '\0';
 }
