@@ -161,6 +161,7 @@ static void create_instance(const struct options *options)
 static void create_device(const struct options *options)
 {
 	static const char *const extensions[] = {
+		VK_KHR_BIND_MEMORY_2_EXTENSION_NAME,
 		VK_KHR_SYNCHRONIZATION_2_EXTENSION_NAME,
 		VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME,
 		VK_KHR_EXTERNAL_SEMAPHORE_FD_EXTENSION_NAME,
@@ -208,7 +209,7 @@ static void create_device(const struct options *options)
 		.pNext = &features12,
 		.queueCreateInfoCount = 2,
 		.pQueueCreateInfos = queues,
-		.enabledExtensionCount = options->no_external_memory ? 3 : 5,
+		.enabledExtensionCount = options->no_external_memory ? 4 : 6,
 		.ppEnabledExtensionNames = extensions,
 	};
 	uint32_t i;
