@@ -51,7 +51,7 @@ static VkResult submit(struct layer_device *device, VkQueue handle,
 	struct layer_queue *queue;
 	VkResult result;
 
-	queue = track_attention(device) || track_timelines(device) ? layer_queue_of(handle) : NULL;
+	queue = track_either(device) ? layer_queue_of(handle) : NULL;
 	if (!queue)
 		return format->submit(device, handle, count, batches, fence);
 
@@ -64,15 +64,11 @@ static VkResult submit(struct layer_device *device, VkQueue handle,
 	return result;
 }
 
-/* Whether a call of vkQueueSubmit names values of timelines. */
-static bool has_values(uint32_t count, const VkSubmitInfo *submits)
+/* Searching the chains would take longer than most calls without one. */
+static bool may_have_values(uint32_t count, const VkSubmitInfo *submits)
 {
-	uint32_t i;
-
-	for (i = 0; i < count; i++) {
-		if (submits[i].pNext &&
-		    layer_find_struct(submits[i].pNext,
-				      VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO))
+	while (count--) {
+		if (submits[count].pNext)
 			return true;
 	}
 	return false;
@@ -81,7 +77,12 @@ static bool has_values(uint32_t count, const VkSubmitInfo *submits)
 static VkResult __attribute__((noinline)) VKAPI_PTR
 queue_submit_attentively(VkQueue handle, uint32_t count, const VkSubmitInfo *submits, VkFence fence)
 {
-	return submit(layer_device_of(handle), handle, &batch_format_1, count, submits, fence);
+	struct layer_device *device = layer_device_of(handle);
+
+	if (!track_attention(device) && !may_have_values(count, submits))
+		return device->below[LAYER_MODULE_SUBMIT].QueueSubmit(handle, count, submits,
+								      fence);
+	return submit(device, handle, &batch_format_1, count, submits, fence);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL queue_submit(VkQueue handle, uint32_t count,
@@ -90,36 +91,31 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_submit(VkQueue handle, uint32_t coun
 	struct layer_device *device = layer_device_recent(*(const void *const *)handle);
 	PFN_vkQueueSubmit next = queue_submit_attentively;
 
-	if (device && !track_attention(device) &&
-	    (!track_timelines(device) || !has_values(count, submits)))
+	if (device && !track_either(device))
 		next = device->below[LAYER_MODULE_SUBMIT].QueueSubmit;
 	return next(handle, count, submits, fence);
 }
 
-/* Whether a call of vkQueueSubmit2 has semaphores: those of either type look alike. */
+/* Those of either type look alike. */
 static bool has_semaphores(uint32_t count, const VkSubmitInfo2 *submits)
 {
-	uint32_t i;
-
-	for (i = 0; i < count; i++) {
-		if (submits[i].waitSemaphoreInfoCount || submits[i].signalSemaphoreInfoCount)
+	while (count--) {
+		if (submits[count].waitSemaphoreInfoCount ||
+		    submits[count].signalSemaphoreInfoCount)
 			return true;
 	}
 	return false;
 }
 
-/* Whether a call of vkQueueSubmit2 is one that goes down as it is. */
-static inline bool is_plain(const struct layer_device *device, uint32_t count,
-			    const VkSubmitInfo2 *submits)
-{
-	return !track_attention(device) &&
-	       (!track_timelines(device) || !has_semaphores(count, submits));
-}
-
 static VkResult __attribute__((noinline)) VKAPI_PTR queue_submit2_attentively(
 	VkQueue handle, uint32_t count, const VkSubmitInfo2 *submits, VkFence fence)
 {
-	return submit(layer_device_of(handle), handle, &batch_format_2, count, submits, fence);
+	struct layer_device *device = layer_device_of(handle);
+
+	if (!track_attention(device) && !has_semaphores(count, submits))
+		return device->below[LAYER_MODULE_SUBMIT].QueueSubmit2(handle, count, submits,
+								       fence);
+	return submit(device, handle, &batch_format_2, count, submits, fence);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL queue_submit2(VkQueue handle, uint32_t count,
@@ -128,7 +124,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_submit2(VkQueue handle, uint32_t cou
 	struct layer_device *device = layer_device_recent(*(const void *const *)handle);
 	PFN_vkQueueSubmit2 next = queue_submit2_attentively;
 
-	if (device && is_plain(device, count, submits))
+	if (device && !track_either(device))
 		next = device->below[LAYER_MODULE_SUBMIT].QueueSubmit2;
 	return next(handle, count, submits, fence);
 }
@@ -136,7 +132,12 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_submit2(VkQueue handle, uint32_t cou
 static VkResult __attribute__((noinline)) VKAPI_PTR queue_submit2_khr_attentively(
 	VkQueue handle, uint32_t count, const VkSubmitInfo2 *submits, VkFence fence)
 {
-	return submit(layer_device_of(handle), handle, &batch_format_2_khr, count, submits, fence);
+	struct layer_device *device = layer_device_of(handle);
+
+	if (!track_attention(device) && !has_semaphores(count, submits))
+		return device->below[LAYER_MODULE_SUBMIT].QueueSubmit2KHR(handle, count, submits,
+									  fence);
+	return submit(device, handle, &batch_format_2_khr, count, submits, fence);
 }
 
 static VKAPI_ATTR VkResult VKAPI_CALL queue_submit2_khr(VkQueue handle, uint32_t count,
@@ -145,7 +146,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_submit2_khr(VkQueue handle, uint32_t
 	struct layer_device *device = layer_device_recent(*(const void *const *)handle);
 	PFN_vkQueueSubmit2KHR next = queue_submit2_khr_attentively;
 
-	if (device && is_plain(device, count, submits))
+	if (device && !track_either(device))
 		next = device->below[LAYER_MODULE_SUBMIT].QueueSubmit2KHR;
 	return next(handle, count, submits, fence);
 }

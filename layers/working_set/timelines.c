@@ -398,7 +398,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_semaphore(VkDevice handle,
 		result = VK_ERROR_OUT_OF_HOST_MEMORY;
 		goto free_timeline;
 	}
-	atomic_fetch_add(&device->track->num_timelines, 1);
+	atomic_fetch_add(&device->track->attention, TRACK_TIMELINE);
 	return VK_SUCCESS;
 
 free_timeline:
@@ -423,7 +423,7 @@ static VKAPI_ATTR void VKAPI_CALL destroy_semaphore(VkDevice handle, VkSemaphore
 		pthread_mutex_unlock(&semaphores->lock);
 	}
 	if (timeline) {
-		atomic_fetch_sub(&device->track->num_timelines, 1);
+		atomic_fetch_sub(&device->track->attention, TRACK_TIMELINE);
 		free(timeline->signals);
 		free(timeline);
 	}

@@ -38,14 +38,15 @@ struct tracked_dmabuf {
 
 struct tracked_memory;
 
+#define TRACK_TIMELINE (1ull << 32)
+
 struct track_device {
 	/*
 	 * How much there is that submissions have to look for: command buffers that have something
-	 * recorded, and the setting every_submit.
+	 * recorded, and the setting every_submit. And, times TRACK_TIMELINE, how many timeline semaphores
+	 * there are: what is submitted with one has to be accounted.
 	 */
-	atomic_uint attention;
-	/* How many timeline semaphores there are; what is submitted with one has to be accounted. */
-	atomic_uint num_timelines;
+	_Atomic(uint64_t) attention;
 	/* How many memory objects are known. */
 	atomic_uint num_memories;
 	/* Protects what is counted, and the list. */
@@ -87,19 +88,24 @@ struct track_uses {
 bool track_wanted(const struct layer_device *device);
 
 /*
- * track_attention() - whether a submission may have something to do with shared memory
+ * track_attention(), track_timelines(), track_either() - whether a submission may have something to do with shared
+ * memory; whether it may have a timeline semaphore
  *
- * A load; the device is track_wanted().
+ * A load each; the device is track_wanted().
  */
-static inline bool track_attention(const struct layer_device *device)
+static inline uint64_t track_either(const struct layer_device *device)
 {
 	return atomic_load_explicit(&device->track->attention, memory_order_relaxed);
 }
 
-/* track_timelines() - whether there is a timeline semaphore; a load, too */
+static inline bool track_attention(const struct layer_device *device)
+{
+	return track_either(device) % TRACK_TIMELINE;
+}
+
 static inline bool track_timelines(const struct layer_device *device)
 {
-	return atomic_load_explicit(&device->track->num_timelines, memory_order_relaxed);
+	return track_either(device) / TRACK_TIMELINE;
 }
 
 /*

@@ -43,18 +43,28 @@ enum call {
 	SUBMIT,
 	/* while another command buffer of the device takes over a dma-buf and gives it back */
 	SUBMIT_BESIDE,
+	/* while the device has a timeline semaphore; and with it: each waits for the one before */
+	SUBMIT_TIMELINE,
+	SUBMIT_VALUES,
 	ALLOCATE,
 	DRAW,
 	BARRIER,
 	NUM_CALLS
 };
 
-static const char *const call_names[NUM_CALLS] = {"queue_submit", "queue_submit_beside_transfers",
-						  "allocate_memory", "cmd_draw",
+static const char *const call_names[NUM_CALLS] = {"queue_submit",
+						  "queue_submit_beside_transfers",
+						  "queue_submit_beside_timeline",
+						  "queue_submit_with_values",
+						  "allocate_memory",
+						  "cmd_draw",
 						  "cmd_pipeline_barrier"};
 static const char *const call_labels[NUM_CALLS] = {"vkQueueSubmit",
 						   "vkQueueSubmit beside transfers",
-						   "vkAllocateMemory + vkFreeMemory", "vkCmdDraw",
+						   "vkQueueSubmit beside a timeline",
+						   "vkQueueSubmit with a timeline",
+						   "vkAllocateMemory + vkFreeMemory",
+						   "vkCmdDraw",
 						   "vkCmdPipelineBarrier"};
 
 struct app {
@@ -67,6 +77,9 @@ struct app {
 	VkCommandBuffer empty, open, transfers;
 	VkBuffer buffer;
 	VkDeviceMemory memory;
+	/* null but for the calls that need it */
+	VkSemaphore timeline;
+	uint64_t value;
 	/* the bridge by hand */
 	VkSemaphore acquired, released;
 	int dmabuf;
@@ -124,7 +137,7 @@ static void create_instance(struct app *app, const char *layer)
 {
 	const VkApplicationInfo application = {
 		.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
-		.apiVersion = VK_API_VERSION_1_1,
+		.apiVersion = VK_API_VERSION_1_2,
 	};
 	const VkInstanceCreateInfo info = {
 		.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
@@ -151,8 +164,13 @@ static void create_device(struct app *app)
 		.queueCount = 1,
 		.pQueuePriorities = &priority,
 	};
+	const VkPhysicalDeviceTimelineSemaphoreFeatures timelines = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES,
+		.timelineSemaphore = VK_TRUE,
+	};
 	const VkDeviceCreateInfo info = {
 		.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+		.pNext = &timelines,
 		.queueCreateInfoCount = 1,
 		.pQueueCreateInfos = &queue,
 		.enabledExtensionCount = ARRAY_SIZE(extensions),
@@ -335,6 +353,36 @@ static void submit_batch(struct app *app)
 		VK(app->queue_submit(app->queue, 1, &info, VK_NULL_HANDLE));
 }
 
+static void submit_values_batch(struct app *app)
+{
+	const VkPipelineStageFlags stage = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+	uint64_t next;
+	const VkTimelineSemaphoreSubmitInfo values = {
+		.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+		.waitSemaphoreValueCount = 1,
+		.pWaitSemaphoreValues = &app->value,
+		.signalSemaphoreValueCount = 1,
+		.pSignalSemaphoreValues = &next,
+	};
+	const VkSubmitInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+		.pNext = &values,
+		.waitSemaphoreCount = 1,
+		.pWaitSemaphores = &app->timeline,
+		.pWaitDstStageMask = &stage,
+		.commandBufferCount = 1,
+		.pCommandBuffers = &app->empty,
+		.signalSemaphoreCount = 1,
+		.pSignalSemaphores = &app->timeline,
+	};
+
+	for (unsigned int i = 0; i < CALLS; i++) {
+		next = app->value + 1;
+		VK(app->queue_submit(app->queue, 1, &info, VK_NULL_HANDLE));
+		app->value = next;
+	}
+}
+
 static void allocate_batch(struct app *app)
 {
 	const VkMemoryAllocateInfo info = {
@@ -374,9 +422,26 @@ static void barrier_batch(struct app *app)
 }
 
 static void (*const batches[NUM_CALLS])(struct app *) = {
-	[SUBMIT] = submit_batch, [SUBMIT_BESIDE] = submit_batch, [ALLOCATE] = allocate_batch,
-	[DRAW] = draw_batch,     [BARRIER] = barrier_batch,
+	[SUBMIT] = submit_batch,          [SUBMIT_BESIDE] = submit_batch,
+	[SUBMIT_TIMELINE] = submit_batch, [SUBMIT_VALUES] = submit_values_batch,
+	[ALLOCATE] = allocate_batch,      [DRAW] = draw_batch,
+	[BARRIER] = barrier_batch,
 };
+
+static void create_timeline(struct app *app)
+{
+	const VkSemaphoreTypeCreateInfo type = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+		.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE,
+	};
+	const VkSemaphoreCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
+		.pNext = &type,
+	};
+
+	VK(vkCreateSemaphore(app->device, &info, NULL, &app->timeline));
+	app->value = 0;
+}
 
 /* ns per call of one batch */
 static double time_batch(struct app *app, enum call call)
@@ -385,6 +450,8 @@ static double time_batch(struct app *app, enum call call)
 
 	if (call == SUBMIT_BESIDE)
 		record_transfers(app);
+	if (call == SUBMIT_TIMELINE || call == SUBMIT_VALUES)
+		create_timeline(app);
 	/* what was done last is still in the caches */
 	batches[call](app);
 	start = ticks();
@@ -392,6 +459,8 @@ static double time_batch(struct app *app, enum call call)
 	start = ticks() - start;
 	if (call == SUBMIT_BESIDE)
 		vkFreeCommandBuffers(app->device, app->pool, 1, &app->transfers);
+	vkDestroySemaphore(app->device, app->timeline, NULL);
+	app->timeline = VK_NULL_HANDLE;
 	return ticks_to_ns(start) / CALLS;
 }
 
@@ -626,8 +695,12 @@ static void report_numbers(struct report *report, const struct results *results)
 		snprintf(key, sizeof(key), "%s_vs_%s", call_names[call],
 			 variant_names[compared_with(call)]);
 		report_raw(report, "ratios", key, &results->ratio[call]);
-		/* between others' transfers each command buffer has to be looked up: no target */
-		if (call == SUBMIT_BESIDE)
+		/*
+		 * Between others' transfers each command buffer has to be looked up, beside a timeline
+		 * each batch, and with one the timeline; that's little for a driver, and much for one
+		 * that does nothing: no target.
+		 */
+		if (call == SUBMIT_BESIDE || call == SUBMIT_TIMELINE || call == SUBMIT_VALUES)
 			report_value(report, key, samples_median(&results->ratio[call]));
 		else
 			report_target(report, key, samples_median(&results->ratio[call]), AT_MOST,
@@ -677,7 +750,7 @@ static bool is_drawn(const struct results *results, enum call call)
 
 static void draw(const struct report *report, const struct results *results)
 {
-	cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, 760, 410);
+	cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, 760, 570);
 	cairo_t *cr = cairo_create(surface);
 	const char *path = report_path(report, "png");
 	double most = 0;
