@@ -373,12 +373,13 @@ static void secondary_command_buffers(void **state)
 
 	(void)state;
 	acquire(inner, &a, 0);
+	release(inner, &a, 0);
 	check_vk(vkEndCommandBuffer(inner));
 	vkCmdExecuteCommands(outer, 1, &inner);
 	check_vk(vkEndCommandBuffer(outer));
 	busy('A');
 	submit(outer, false);
-	check_log("import own | 1[?own / outer]");
+	check_log("import own | 1[?own / outer / !own] | export own | A+write");
 	shared_free(&a);
 }
 

@@ -195,6 +195,20 @@ static void put_batch_1(struct line *line, const VkSubmitInfo *info)
 	put_chain(line, info->pNext);
 }
 
+static void put_batch_sparse(struct line *line, const VkBindSparseInfo *info)
+{
+	const VkTimelineSemaphoreSubmitInfo *values =
+		find(info->pNext, VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO);
+	uint32_t i;
+
+	for (i = 0; i < info->waitSemaphoreCount; i++)
+		put_semaphore(line, '?', info->pWaitSemaphores[i],
+			      values ? values->pWaitSemaphoreValues[i] : 0, 0, false);
+	for (i = 0; i < info->signalSemaphoreCount; i++)
+		put_semaphore(line, '!', info->pSignalSemaphores[i],
+			      values ? values->pSignalSemaphoreValues[i] : 0, 0, false);
+}
+
 static void put_batch_2(struct line *line, const VkSubmitInfo2 *info, bool group)
 {
 	uint32_t i;
@@ -290,8 +304,14 @@ static VKAPI_ATTR VkResult VKAPI_CALL queue_bind_sparse(VkQueue queue, uint32_t 
 							VkFence fence)
 {
 	struct line line = {0};
+	uint32_t i;
 
-	put(&line, "s[%u", count);
+	put(&line, "s[");
+	for (i = 0; i < count; i++) {
+		if (i)
+			put(&line, " / ");
+		put_batch_sparse(&line, &infos[i]);
+	}
 	put_fence(&line, fence);
 	say(&line);
 	return next_of(queue)->QueueBindSparse(queue, count, infos, fence);

@@ -149,6 +149,77 @@ static void value_that_depends_on_another(void **state)
 	shared_free(&a);
 }
 
+static void bind_sparse(VkQueue queue, struct batch batch)
+{
+	const VkTimelineSemaphoreSubmitInfo values = {
+		.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+		.waitSemaphoreValueCount = !!batch.wait,
+		.pWaitSemaphoreValues = &batch.wait_value,
+		.signalSemaphoreValueCount = !!batch.signal,
+		.pSignalSemaphoreValues = &batch.signal_value,
+	};
+	const VkBindSparseInfo info = {
+		.sType = VK_STRUCTURE_TYPE_BIND_SPARSE_INFO,
+		.pNext = &values,
+		.waitSemaphoreCount = !!batch.wait,
+		.pWaitSemaphores = &batch.wait,
+		.signalSemaphoreCount = !!batch.signal,
+		.pSignalSemaphores = &batch.signal,
+	};
+
+	check_vk(vkQueueBindSparse(queue, 1, &info, VK_NULL_HANDLE));
+}
+
+/* Sparse binding waits and signals as other work does. */
+static void sparse_binding(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true), u = semaphore("u", true);
+	VkCommandBuffer commands = commands_release("rel", &a);
+
+	(void)state;
+	bind_sparse(world.other_queue, (struct batch){.signal = t, .signal_value = 1});
+	submit_batch(world.queue, (struct batch){.wait = t, .wait_value = 1, .commands = commands});
+	check_log("s[!t=1] | 1[?t=1 rel {timeline} / !own] | export own | A+write");
+	bind_sparse(world.queue, (struct batch){.wait = u, .wait_value = 1});
+	submit(commands, false);
+	check_log("s[?u=1] | 1[rel / !own] | 1[] own");
+	usleep(CHANCE_US);
+	check_log("");
+	host_signal(u, 1);
+	check_log_becomes("export own | A+write");
+	fences_are_signalled = true;
+	check_vk(vkDeviceWaitIdle(world.device));
+	vkDestroySemaphore(world.device, t, NULL);
+	vkDestroySemaphore(world.device, u, NULL);
+	shared_free(&a);
+}
+
+/* Two queues that wait for each other, and for something that ends it. */
+static void queues_that_wait_for_each_other(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true), u = semaphore("u", true);
+
+	(void)state;
+	submit_batch(world.queue,
+		     (struct batch){.wait = t, .wait_value = 1, .signal = u, .signal_value = 1});
+	submit_batch(world.other_queue,
+		     (struct batch){.wait = u, .wait_value = 1, .signal = t, .signal_value = 1});
+	submit(commands_release("rel", &a), false);
+	check_log("1[?t=1 !u=1 {timeline}] | 1[?u=1 !t=1 {timeline}] | 1[rel / !own] | 1[] own");
+	usleep(CHANCE_US);
+	check_log("");
+	/* the host may signal it before the other queue does */
+	host_signal(t, 1);
+	check_log_becomes("export own | A+write");
+	fences_are_signalled = true;
+	check_vk(vkDeviceWaitIdle(world.device));
+	vkDestroySemaphore(world.device, t, NULL);
+	vkDestroySemaphore(world.device, u, NULL);
+	shared_free(&a);
+}
+
 /*
  * Another process has signalled what a signal of ours waits for, and that is found out while it's asked for
  * that very timeline: the signal is certain, a later one that waits for something else isn't.
@@ -258,6 +329,27 @@ static void work_that_is_over_meanwhile(void **state)
 	fences_are_signalled = true;
 	check_vk(vkQueueWaitIdle(world.queue));
 	check_log("");
+	vkDestroySemaphore(world.device, t, NULL);
+	shared_free(&a);
+}
+
+/* Whoever waits for the device finds that the worker is done, too, however long that takes. */
+static void device_that_is_waited_for(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkSemaphore t = semaphore("t", true);
+	VkCommandBuffer commands = commands_release("rel", &a);
+	int semaphores = world.recorder->semaphores;
+
+	(void)state;
+	submit_batch(world.queue, (struct batch){.wait = t, .wait_value = 1, .commands = commands});
+	submit_batch(world.other_queue,
+		     (struct batch){.wait = t, .wait_value = 1, .commands = commands});
+	assert_int_equal(world.recorder->semaphores, semaphores + 2);
+	fences_are_slow = true;
+	fences_are_signalled = true;
+	check_vk(vkDeviceWaitIdle(world.device));
+	assert_int_equal(world.recorder->semaphores, semaphores);
 	vkDestroySemaphore(world.device, t, NULL);
 	shared_free(&a);
 }
@@ -558,14 +650,10 @@ static int only_semaphores(VkQueue queue, VkCommandBuffer commands, unsigned int
 	return 0;
 }
 
-static void semaphores_are_recycled(void **state)
+static void check_recycling(VkCommandBuffer commands)
 {
-	struct shared a = shared_import('A', 0);
-	VkCommandBuffer commands = commands_acquire("acq", &a);
 	unsigned int busy, idle;
 
-	(void)state;
-	fence_add('A', WRITES, fence_new());
 	world.recorder->say = NULL;
 	world.recorder->name = remember;
 	num_seen = 0;
@@ -577,6 +665,25 @@ static void semaphores_are_recycled(void **state)
 	only_semaphores(world.queue, commands, 60);
 	idle = count_distinct();
 	assert_true(idle < 45);
+}
+
+static void semaphores_are_recycled(void **state)
+{
+	struct shared a = shared_import('A', 0);
+
+	(void)state;
+	fence_add('A', WRITES, fence_new());
+	check_recycling(commands_acquire("acq", &a));
+	shared_free(&a);
+}
+
+/* Exporting one doesn't make its signal be over. */
+static void semaphores_of_releases_are_recycled(void **state)
+{
+	struct shared a = shared_import('A', 0);
+
+	(void)state;
+	check_recycling(commands_release("rel", &a));
 	shared_free(&a);
 }
 
@@ -612,11 +719,14 @@ int main(void)
 		TEST(value_that_is_signalled_before),
 		TEST(value_that_a_queue_signals),
 		TEST(value_that_depends_on_another),
+		TEST(sparse_binding),
+		TEST(queues_that_wait_for_each_other),
 		TEST(values_of_one_timeline),
 		TEST(earlier_batch_that_waits),
 		TEST(release_then_wait_in_one_call),
 		TEST(queue_that_only_waits),
 		TEST(work_that_is_over_meanwhile),
+		TEST(device_that_is_waited_for),
 		TEST(device_that_goes),
 		TEST(device_that_goes_with_its_counters),
 		TEST(imported_timeline),
@@ -629,6 +739,7 @@ int main(void)
 		TEST(waiting_that_fails),
 		TEST(late_release_that_fails),
 		TEST(semaphores_are_recycled),
+		TEST(semaphores_of_releases_are_recycled),
 		TEST(late_export_that_fails_once),
 	};
 

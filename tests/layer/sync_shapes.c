@@ -5,6 +5,7 @@
  */
 #include "sync_world.h"
 
+#include <string.h>
 #include <unistd.h>
 
 static int set_up(void **state)
@@ -227,6 +228,31 @@ static void pieces(void **state)
 	shared_free(&b);
 }
 
+/* Far more batches than the layer has room for at first. */
+static void many_batches(void **state)
+{
+	struct shared a = shared_import('A', 0);
+	VkCommandBuffer draw = commands_plain("d"), commands = commands_acquire("acq", &a);
+	char expected[1024] = "import own | 1[", *end = expected + strlen(expected);
+	VkSubmitInfo infos[100];
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 100; i++) {
+		infos[i] = (VkSubmitInfo){
+			.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+			.commandBufferCount = 1,
+			.pCommandBuffers = i == 70 ? &commands : &draw,
+		};
+		end = stpcpy(end, i == 70 ? "?own / acq" : "d");
+		end = stpcpy(end, i < 99 ? " / " : "] F");
+	}
+	busy('A', WRITES);
+	check_vk(vkQueueSubmit(world.queue, 100, infos, world.fence));
+	check_log(expected);
+	shared_free(&a);
+}
+
 static void semaphores_of_the_application(void **state)
 {
 	struct shared a = shared_import('A', 0);
@@ -423,6 +449,42 @@ static void device_groups(void **state)
 	shared_free(&a);
 }
 
+static int exported[2], num_exported;
+
+static int export_and_remember(void)
+{
+	int fence = fence_new();
+
+	exported[num_exported++ % 2] = dup(fence);
+	return fence;
+}
+
+/* Others wait for all of them, in whichever order they end. */
+static void releases_of_device_groups(void **state)
+{
+	struct shared a;
+	int i, fence;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		world_close();
+		world_open(&(struct options){.group_size = 2});
+		world.recorder->export_semaphore = export_and_remember;
+		a = shared_import('A', 0);
+		submit(commands_release("rel", &a), true);
+		fence = fence_of('A', READS);
+		assert_false(fence_signalled(fence));
+		fence_signal(exported[i]);
+		assert_false(fence_signalled(fence));
+		fence_signal(exported[!i]);
+		assert_true(fence_signalled(fence));
+		close(fence);
+		close(exported[0]);
+		close(exported[1]);
+		shared_free(&a);
+	}
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -437,11 +499,13 @@ int main(void)
 		TEST(release_of_a_reader),
 		TEST(completion_that_is_over),
 		TEST(pieces),
+		TEST(many_batches),
 		TEST(semaphores_of_the_application),
 		TEST(protected_batches),
 		TEST(submit2),
 		TEST(two_queues),
 		TEST(device_groups),
+		TEST(releases_of_device_groups),
 	};
 
 	world_environment();

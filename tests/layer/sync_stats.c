@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* The setting `stats`: that the summary has the numbers that it should have. */
+/* The settings `stats` and `trace_file`: that the numbers and the fences are those that they should be. */
 #include "sync_world.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -186,6 +187,134 @@ static void late_releases(void **state)
 	check_late(&(struct options){STATS, .no_export = true});
 }
 
+/* ---- Traces ---- */
+
+#define MOST_FENCES 64
+
+/* Return: how many events of a kind the file has; @ids: theirs. */
+static unsigned int find_events(const char *path, const char *kind, unsigned long long *ids)
+{
+	FILE *file = fopen(path, "r");
+	char line[1024], *id;
+	unsigned int count = 0;
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file)) {
+		id = strstr(line, "\"id\":\"0x");
+		if (!strstr(line, kind) || !id)
+			continue;
+		assert_true(count < 2 * MOST_FENCES);
+		ids[count++] = strtoull(id + strlen("\"id\":\"0x"), NULL, 16);
+	}
+	fclose(file);
+	return count;
+}
+
+static void check_distinct(const unsigned long long *ids, unsigned int count)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < count; i++) {
+		for (j = 0; j < i; j++)
+			assert_true(ids[i] != ids[j]);
+	}
+}
+
+static VkDevice another_device(VkQueue *queue)
+{
+	const float priority = 1;
+	const char *extensions[] = {VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME,
+				    VK_EXT_EXTERNAL_MEMORY_DMA_BUF_EXTENSION_NAME,
+				    VK_EXT_QUEUE_FAMILY_FOREIGN_EXTENSION_NAME};
+	const VkDeviceQueueCreateInfo queue_info = {
+		.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+		.queueCount = 1,
+		.pQueuePriorities = &priority,
+	};
+	const VkDeviceCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+		.queueCreateInfoCount = 1,
+		.pQueueCreateInfos = &queue_info,
+		.enabledExtensionCount = 3,
+		.ppEnabledExtensionNames = extensions,
+	};
+	VkDevice device;
+
+	check_vk(vkCreateDevice(world.physical_devices[0], &info, NULL, &device));
+	vkGetDeviceQueue(device, 0, 0, queue);
+	return device;
+}
+
+/* A release on whichever device the world has now. */
+static void release_once(char dmabuf)
+{
+	const VkCommandPoolCreateInfo pool_info = {
+		.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+	};
+	VkCommandPool pool = world.pool;
+	struct shared a = shared_import(dmabuf, 0);
+
+	check_vk(vkCreateCommandPool(world.device, &pool_info, NULL, &world.pool));
+	submit(commands_release("rel", &a), false);
+	vkDestroyCommandPool(world.device, world.pool, NULL);
+	world.pool = pool;
+	shared_free(&a);
+}
+
+/* One file, in which each fence is one of its own. */
+static void trace_of_two_devices(void **state)
+{
+	char path[] = "/tmp/sync-stats.XXXXXX";
+	unsigned long long begins[2 * MOST_FENCES], ends[2 * MOST_FENCES];
+	int fd = mkstemp(path), i;
+	VkDevice devices[2];
+	VkQueue queues[2];
+
+	(void)state;
+	assert_true(fd >= 0);
+	world_open(&(struct options){.trace_file = path});
+	devices[0] = world.device;
+	queues[0] = world.queue;
+	devices[1] = another_device(&queues[1]);
+	for (i = 0; i < 6; i++) {
+		world.device = devices[i % 2];
+		world.queue = queues[i % 2];
+		release_once('A' + i);
+	}
+	world.device = devices[0];
+	vkDestroyDevice(devices[1], NULL);
+	world_close();
+	assert_int_equal(find_events(path, "\"ph\":\"b\"", begins), 6);
+	assert_int_equal(find_events(path, "\"ph\":\"e\"", ends), 6);
+	check_distinct(begins, 6);
+	check_distinct(ends, 6);
+	close(fd);
+	unlink(path);
+}
+
+/* No more descriptors are kept than that; what comes then isn't there at all. */
+static void trace_of_many_fences(void **state)
+{
+	char path[] = "/tmp/sync-stats.XXXXXX";
+	unsigned long long ids[2 * MOST_FENCES];
+	int fd = mkstemp(path), i;
+	struct shared a;
+
+	(void)state;
+	assert_true(fd >= 0);
+	world_open(&(struct options){.trace_file = path});
+	a = shared_import('A', 0);
+	for (i = 0; i < 2 * MOST_FENCES; i++)
+		submit(commands_release("rel", &a), false);
+	shared_free(&a);
+	world_close();
+	assert_int_equal(find_events(path, "\"ph\":\"b\"", ids), MOST_FENCES);
+	assert_int_equal(find_events(path, "\"ph\":\"e\"", ids), MOST_FENCES);
+	check_distinct(ids, MOST_FENCES);
+	close(fd);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +324,8 @@ int main(void)
 		cmocka_unit_test(releases_that_cannot_be_exported),
 		cmocka_unit_test(nothing_done),
 		cmocka_unit_test(late_releases),
+		cmocka_unit_test(trace_of_two_devices),
+		cmocka_unit_test(trace_of_many_fences),
 	};
 
 	world_environment();

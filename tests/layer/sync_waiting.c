@@ -133,6 +133,42 @@ static void events_of_the_host(void **state)
 	shared_free(&a);
 }
 
+/* In a secondary command buffer, and with either function of Vulkan 1.3. */
+static void events_elsewhere_in_a_command_buffer(void **state)
+{
+	static const VkMemoryBarrier2 barrier = {
+		.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
+		.srcStageMask = VK_PIPELINE_STAGE_2_HOST_BIT,
+	};
+	static const VkDependencyInfo dependency = {
+		.sType = VK_STRUCTURE_TYPE_DEPENDENCY_INFO,
+		.memoryBarrierCount = 1,
+		.pMemoryBarriers = &barrier,
+	};
+	const VkEventCreateInfo info = {.sType = VK_STRUCTURE_TYPE_EVENT_CREATE_INFO};
+	struct shared a = shared_import('A', 0);
+	VkCommandBuffer inner = command_buffer("inner", VK_COMMAND_BUFFER_LEVEL_SECONDARY);
+	VkCommandBuffer outer = command_buffer("outer", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+	VkCommandBuffer newer = command_buffer("newer", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+	VkEvent event;
+
+	(void)state;
+	check_vk(vkCreateEvent(world.device, &info, NULL, &event));
+	wait_for_host(inner, event);
+	check_vk(vkEndCommandBuffer(inner));
+	vkCmdExecuteCommands(outer, 1, &inner);
+	check_vk(vkEndCommandBuffer(outer));
+	vkCmdWaitEvents2(newer, 1, &event, &dependency);
+	release(newer, &a, 0);
+	check_vk(vkEndCommandBuffer(newer));
+	submit(outer, true);
+	check_log("1[outer] F | 1[] own");
+	submit(newer, true);
+	check_log("1[newer] F | 1[] own");
+	vkDestroyEvent(world.device, event, NULL);
+	shared_free(&a);
+}
+
 /* Nor for another queue's work that waits for a semaphore of it, of whatever type. */
 static void check_host_elsewhere(bool timeline)
 {
@@ -365,6 +401,7 @@ int main(void)
 		TEST_WAITING(waiting_is_not_done_for_ever),
 		TEST_WAITING(waiting_without_memory),
 		TEST_WAITING(events_of_the_host),
+		TEST_WAITING(events_elsewhere_in_a_command_buffer),
 		TEST_WAITING(events_of_the_host_elsewhere),
 		TEST_WAITING(events_before_the_queue_was_idle),
 		TEST_WAITING(events_in_a_submission_that_fails),

@@ -143,6 +143,10 @@ static void create_instance(const struct options *options)
 		setenv("VK_DROVER_WORKING_SET_IMPLICIT_SYNC", options->implicit_sync, 1);
 	else
 		unsetenv("VK_DROVER_WORKING_SET_IMPLICIT_SYNC");
+	if (options->trace_file)
+		setenv("VK_DROVER_WORKING_SET_TRACE_FILE", options->trace_file, 1);
+	else
+		unsetenv("VK_DROVER_WORKING_SET_TRACE_FILE");
 	setenv("VK_DROVER_WORKING_SET_STATS", options->stats ? "true" : "false", 1);
 	check_vk(vkCreateInstance(&info, NULL, &world.instance));
 	dl_iterate_phdr(find_recorder, &world.recorder);

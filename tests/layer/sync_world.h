@@ -29,8 +29,9 @@ struct options {
 	bool no_export;
 	/* How many physical devices the device has. */
 	uint32_t group_size;
-	/* The setting. */
+	/* The settings. */
 	bool stats;
+	const char *trace_file;
 	/* The application doesn't enable VK_KHR_external_memory_fd. */
 	bool no_external_memory;
 	/* It's one of Vulkan 1.0, with extensions and without timeline semaphores. */
