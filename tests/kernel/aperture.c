@@ -2,8 +2,8 @@
 /*
  * The aperture: a VM's address range as the CPU sees it, while what is bound
  * there is evicted, moved, unbound and taken away. Devices with 16 MiB of VRAM and 16 MiB
- * of GTT. With the switch `poison` the old place of what moved is overwritten and each
- * removal of CPU entries is checked by the driver.
+ * of GTT. Thanks to the switch `poison`, which is on in every test, the driver checks each
+ * removal of CPU entries.
  */
 #include "common.h"
 
@@ -63,14 +63,6 @@ static uint64_t aperture_offset(const struct gpu *gpu, uint32_t target)
 static void *try_mmap(const struct gpu *gpu, uint64_t size, int prot, int flags, uint64_t offset)
 {
 	return mmap(NULL, size, prot, flags, drover_device_fd(gpu->dev), (off_t)offset);
-}
-
-static void set_poison(struct drover_device *dev, bool on)
-{
-	char path[200];
-
-	debugfs_path(dev, "poison", path, sizeof(path));
-	check_ok(write_file(path, on ? "Y" : "N"));
 }
 
 static void evict(struct drover_bo *bo)
@@ -225,7 +217,6 @@ static void large_entries(void)
 	uint32_t *words = window_words(&window, va), *imported = window_words(&other, va);
 	uint64_t i;
 
-	set_poison(window.gpu.dev, true);
 	check_ok(drover_vm_bind(window.gpu.vm, va, bo, 0, size, 0));
 	import = bo_import(&other.gpu, bo_export(bo));
 	check_ok(drover_vm_bind(other.gpu.vm, va, import, 0, size, 0));
@@ -258,7 +249,6 @@ static void large_entries(void)
 	check_words(words + 6 * MIB / 4, MIB, 0, 0);
 	fill_words(words + 6 * MIB / 4, MIB, 9, 9);
 	check_words(imported, size, 1, 1);
-	set_poison(window.gpu.dev, false);
 }
 
 /* ---- Eviction ---- */
@@ -269,7 +259,6 @@ static void evicted_and_faulted_back(void)
 	struct window window = window_open(0);
 	size_t i;
 
-	set_poison(window.gpu.dev, true);
 	for (i = 0; i < ARRAY_SIZE(placements); i++) {
 		struct client_bo bo = gpu_bo(&window.gpu, SIZE, placements[i]);
 		uint32_t *words = window_words(&window, bo.va);
@@ -287,7 +276,6 @@ static void evicted_and_faulted_back(void)
 		check_ok(gpu_check(&window.gpu, bo.va, SIZE, 11, 2));
 		check_eq(vm_info(&window.gpu).remaps, before.remaps + 1);
 	}
-	set_poison(window.gpu.dev, false);
 }
 
 static void private_bos_are_evicted_and_faulted_back(void)
@@ -319,7 +307,6 @@ static void larger_than_the_memory(void)
 	uint64_t va[32];
 	size_t i, round;
 
-	set_poison(window.gpu.dev, true);
 	for (i = 0; i < ARRAY_SIZE(bos); i++) {
 		bos[i] = bo_new_private(&window.gpu, SIZE, VRAM);
 		va[i] = gpu_bind(&window.gpu, bos[i]);
@@ -330,7 +317,6 @@ static void larger_than_the_memory(void)
 			check_words(window_words(&window, va[i]), SIZE, i << 24, 1);
 	check(device_info(window.gpu.dev).evictions >= 48, "%llu evictions only",
 	      (unsigned long long)device_info(window.gpu.dev).evictions);
-	set_poison(window.gpu.dev, false);
 }
 
 static void import_is_evicted_and_faulted_back(void)
@@ -346,7 +332,6 @@ static void import_is_evicted_and_faulted_back(void)
 	from = window_words(&exporter, bo.va);
 	to = window_words(&importer, import.va);
 
-	set_poison(exporter.gpu.dev, true);
 	for (round = 0; round < 4; round++) {
 		fill_words(from, SIZE, round, 5);
 		check_words(to, SIZE, round, 5);
@@ -359,7 +344,6 @@ static void import_is_evicted_and_faulted_back(void)
 	check_eq(vm_info(&importer.gpu).invalidations, 4);
 	check_eq(vm_info(&importer.gpu).remaps, 4);
 	check_eq(bo_info(bo.bo).pins, 0);
-	set_poison(exporter.gpu.dev, false);
 }
 
 /* A dma-buf of another driver, which doesn't move. */
@@ -428,7 +412,6 @@ static void evictions_while_threads_work(void)
 
 	import.bo = bo_import(&importer.gpu, fd);
 	import.va = gpu_bind(&importer.gpu, import.bo);
-	set_poison(exporter.gpu.dev, true);
 	test_thread(keep_evicting, bo.bo);
 	for (i = 0; i < 2; i++) {
 		workers[i] = (struct worker){
@@ -443,7 +426,6 @@ static void evictions_while_threads_work(void)
 		test_thread_join(threads[i]);
 	check(vm_info(&importer.gpu).remaps >= 5, "remapped %llu times only",
 	      (unsigned long long)vm_info(&importer.gpu).remaps);
-	set_poison(exporter.gpu.dev, false);
 }
 
 /* The engine's jobs and the CPU's threads, on the same BOs of one VM that don't fit. */
@@ -538,7 +520,6 @@ static void another_process_has_it_mapped(void)
 	char byte;
 
 	check_sys(socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
-	set_poison(window.gpu.dev, true);
 	fill_words(window_words(&window, bo.va), SIZE, 1, 3);
 	child = test_fork();
 	if (!child) {
@@ -558,7 +539,6 @@ static void another_process_has_it_mapped(void)
 	evict(bo.bo);
 	check_eq(write(fds[0], "", 1), 1);
 	test_join(child);
-	set_poison(window.gpu.dev, false);
 }
 
 /* An engine without an end, preempted whenever a CPU's fault needs the room. */

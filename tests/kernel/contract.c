@@ -755,14 +755,6 @@ static void check_sum(int fd, uint32_t value)
 	check_eq(sum, (uint64_t)value * (SIZE / 4));
 }
 
-static void poison(struct drover_device *dev, const char *value)
-{
-	char path[128];
-
-	debugfs_path(dev, "poison", path, sizeof(path));
-	check_ok(write_file(path, value));
-}
-
 /* Told, waited for, and only then moved; unmapped; and the new place has the data. */
 static void check_notified(uint32_t usage)
 {
@@ -779,7 +771,6 @@ static void check_notified(uint32_t usage)
 	check_eq(bo_info(bo.bo).placement, VRAM);
 	check_sum(importer, 7);
 	check_ok(request(importer, FOREIGN_USE, &usage));
-	poison(gpu.dev, "1");
 	call_start(&evicting, evict, bo.bo, 0);
 	check(eventually(has_event(importer, FOREIGN_EVENT_ENABLE)), "nobody waits for its fence");
 	check_call_waits(&evicting, "moved while an importer's fence isn't signalled");
@@ -787,7 +778,6 @@ static void check_notified(uint32_t usage)
 	check_eq(bo_info(bo.bo).evictions, 0);
 	check_ok(request(importer, FOREIGN_SIGNAL, NULL));
 	call_join(&evicting);
-	poison(gpu.dev, "0");
 	check(eventually(has_event(importer, FOREIGN_EVENT_UNMAP)), "the mapping isn't unmapped");
 	check_log(importer, expected, ARRAY_SIZE(expected));
 

@@ -496,25 +496,9 @@ static void eight_threads_submit_to_a_suspended_vm(void)
 
 /* ---- Poison: what is late finds 0xdb where the BO was ---- */
 
-static void set_poison(const char *value)
-{
-	unsigned int i;
-	char path[128];
-
-	for (i = 0; i < device_count(); i++) {
-		struct drover_device *dev = device_open(i);
-
-		debugfs_path(dev, "poison", path, sizeof(path));
-		check_ok(write_file(path, value));
-		drover_device_close(dev);
-	}
-}
-
 static void nobody_is_late(void)
 {
-	set_poison("1");
 	vms_on_all_devices(4, 40);
-	set_poison("0");
 }
 
 /* That it would show: without the invalidation, the old place holds poison. */
@@ -527,11 +511,9 @@ static void poison_shows(void)
 	check_ok(gpu_fill(&exporter, bo.va, SIZE, 3, 1));
 	imported = import(&user, bo_export(bo.bo));
 	check_ok(gpu_check(&user, imported.va, SIZE, 3, 1));
-	set_poison("1");
 	debugfs_path(exporter.dev, "skip_invalidations", path, sizeof(path));
 	check_ok(write_file(path, "1"));
 	check_ok(drover_bo_evict(bo.bo, NULL));
-	set_poison("0");
 	check_err(gpu_check(&user, imported.va, SIZE, 3, 1), -EILSEQ);
 	check_eq(vm_info(&user).check_found, 0xdbdbdbdb);
 }
@@ -544,7 +526,6 @@ static void nobody_is_late_under_pressure(void)
 	struct client_bo bo[CLIENTS][BOS];
 	unsigned int i, k, round;
 
-	set_poison("1");
 	for (i = 0; i < CLIENTS; i++) {
 		gpu[i] = gpu_open(0);
 		for (k = 0; k < BOS; k++) {
@@ -569,7 +550,6 @@ static void nobody_is_late_under_pressure(void)
 			job_free(&job[i]);
 		}
 	}
-	set_poison("0");
 	for (i = 0; i < CLIENTS; i++)
 		check(vm_info(&gpu[i]).remaps >= ROUNDS, "client %u was remapped %llu times only",
 		      i, (unsigned long long)vm_info(&gpu[i]).remaps);
