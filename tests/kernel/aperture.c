@@ -901,13 +901,6 @@ static void lost_vm_has_dummy_pages(void)
 	check_eq(access_signal((uint32_t *)window.base, false), SIGBUS);
 }
 
-static void set_bound(const char *device, bool bound)
-{
-	check_ok(write_file(bound ? "/sys/bus/platform/drivers/drover/bind"
-				  : "/sys/bus/platform/drivers/drover/unbind",
-			    device));
-}
-
 /* The device of what is mapped, and that of the exporter of what is mapped. */
 static void unplugged_while_mapped(void)
 {
@@ -927,7 +920,7 @@ static void unplugged_while_mapped(void)
 	fill_words(window_words(&importer, own.va), SIZE, 2, 2);
 	check_words(imported, SIZE, 1, 1);
 
-	set_bound("drover0", false);
+	device_unbind(0);
 	check_eq(status->lost_reason, ENODEV);
 	check_words(words, SIZE, 0, 0);
 	fill_words(words, SIZE, 3, 3);
@@ -938,7 +931,7 @@ static void unplugged_while_mapped(void)
 	check_words(imported, SIZE, 0, 0);
 	check_eq(status_of_importer->lost_reason, ENODEV);
 	check_sys(munmap(exporter.base, RANGE));
-	set_bound("drover0", true);
+	devices_bind();
 }
 
 static void vm_is_destroyed_while_mapped(void)

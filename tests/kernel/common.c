@@ -18,6 +18,9 @@
 
 #include "../modules/drover_static_importer.h"
 
+#define PLATFORM_BUS "/sys/bus/platform"
+#define DRIVER       "drivers/drover"
+
 /* ---- Devices, BOs, address spaces ---- */
 
 unsigned int device_count(void)
@@ -52,6 +55,37 @@ struct drm_drover_device_info device_info(struct drover_device *dev)
 
 	check_ok(drover_device_info(dev, &info));
 	return info;
+}
+
+/* Whether device number @index is in a directory of the bus; its name there. */
+static bool is_on_bus(const char *directory, unsigned int index, char name[32])
+{
+	char path[128];
+
+	snprintf(name, 32, "drover%u", index);
+	snprintf(path, sizeof(path), PLATFORM_BUS "/%s/%s", directory, name);
+	return !access(path, F_OK);
+}
+
+void device_unbind(unsigned int index)
+{
+	char name[32];
+
+	check(is_on_bus(DRIVER, index, name), "%s isn't bound", name);
+	check_ok(write_file(PLATFORM_BUS "/" DRIVER "/unbind", name));
+	check(!is_on_bus(DRIVER, index, name), "%s is still bound", name);
+}
+
+void devices_bind(void)
+{
+	unsigned int count;
+	char name[32];
+
+	for (count = 0; is_on_bus("devices", count, name); count++)
+		if (!is_on_bus(DRIVER, count, name))
+			check_ok(write_file(PLATFORM_BUS "/" DRIVER "/bind", name));
+	check(eventually(device_count() == count), "%u devices can be opened of %u that are bound",
+	      device_count(), count);
 }
 
 struct gpu gpu_open(unsigned int index)

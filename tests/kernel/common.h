@@ -7,7 +7,8 @@
  * A test runs in a child process, with a time limit. So a test that fails or
  * hangs takes nothing down with it, and needs no clean-up: the kernel's is what
  * is tested. After each test nothing may be left on any device; that is a check
- * of its own.
+ * of its own. And each begins with all devices bound and poison on, whatever the one
+ * before it did.
  *
  * Checks work in every thread and in every process that a test forks: the first
  * one that fails ends its process, and with it the test.
@@ -160,6 +161,11 @@ struct drover_device *device_open(unsigned int index);
 unsigned int device_count(void);
 /** device_info() - DEVICE_INFO */
 struct drm_drover_device_info device_info(struct drover_device *dev);
+
+/** device_unbind() - take device number @index from the driver, as root may do at any moment */
+void device_unbind(unsigned int index);
+/** devices_bind() - give the driver all devices that it doesn't have, and wait until they can be opened */
+void devices_bind(void);
 
 /** gpu_open() - open device number @index and create a VM */
 struct gpu gpu_open(unsigned int index);

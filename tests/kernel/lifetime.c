@@ -23,41 +23,6 @@
 
 #define SIZE    (256 * KIB)
 #define DEVICES 3
-#define DRIVER  "/sys/bus/platform/drivers/drover"
-
-/* ---- Devices that come and go ---- */
-
-static bool is_bound(unsigned int index)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), DRIVER "/drover%u", index);
-	return !access(path, F_OK);
-}
-
-static void unbind(unsigned int index)
-{
-	char name[32];
-
-	snprintf(name, sizeof(name), "drover%u", index);
-	check_ok(write_file(DRIVER "/unbind", name));
-	check(!is_bound(index), "device %u is still bound", index);
-}
-
-/* At the start of each test that unbinds, too: one that failed may have left a device unbound. */
-static void bind_all(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < DEVICES; i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "drover%u", i);
-		if (!is_bound(i))
-			check_ok(write_file(DRIVER "/bind", name));
-	}
-	check(eventually(device_count() == DEVICES), "a device that was bound again has no node");
-}
 
 /* ---- Shares ---- */
 
@@ -530,11 +495,10 @@ static void every_ioctl_of_an_unplugged_device(void)
 	struct gpu gpu;
 	size_t i;
 
-	bind_all();
 	gpu = gpu_open(0);
 	gpu_bo(&gpu, SIZE, VRAM);
 	bo_new_private(&gpu, SIZE, GTT);
-	unbind(0);
+	device_unbind(0);
 	for (i = 0; i < ARRAY_SIZE(calls); i++) {
 		int error = drmIoctl(drover_device_fd(gpu.dev), calls[i].request, calls[i].argument)
 				    ? -errno
@@ -544,7 +508,7 @@ static void every_ioctl_of_an_unplugged_device(void)
 		      error, -ENODEV);
 	}
 	gpu_close(&gpu);
-	bind_all();
+	devices_bind();
 	check_works(0, 1);
 }
 
@@ -556,12 +520,11 @@ static void exporters_device_is_unbound(void)
 	uint32_t *words;
 	int fd;
 
-	bind_all();
 	share = share_new(0, 1, 1);
 	own = gpu_bo(&share.importer, SIZE, VRAM);
 	fd = bo_export(share.bo.bo);
 	words = map_fd(fd);
-	unbind(0);
+	device_unbind(0);
 
 	/* The import can't be used any more; the importer's device and VM are as good as before. */
 	check_err(gpu_check(&share.importer, share.import.va, SIZE, 1, 1), -ENODEV);
@@ -579,7 +542,7 @@ static void exporters_device_is_unbound(void)
 	check_ok(gpu_fill(&share.importer, own.va, SIZE, 2, 1));
 	drover_bo_unref(share.import.bo);
 	close(fd);
-	bind_all();
+	devices_bind();
 	check_works(0, 1);
 	check_ok(gpu_check(&share.importer, own.va, SIZE, 2, 1));
 }
@@ -592,10 +555,9 @@ static void importers_device_is_unbound(void)
 	struct job job;
 	int fd;
 
-	bind_all();
 	share = share_new(0, 1, 1);
 	job = job_new(&share.importer);
-	unbind(1);
+	device_unbind(1);
 	check_err(drover_submission_submit(job.sub), -ENODEV);
 
 	/* The exporter isn't held up by it. */
@@ -606,7 +568,7 @@ static void importers_device_is_unbound(void)
 	fd = bo_export(share.bo.bo);
 	import = import_fd(&third, fd);
 	check_ok(gpu_check(&third, import.va, SIZE, 2, 1));
-	bind_all();
+	devices_bind();
 	check_works(0, 1);
 	check_works(1, 0);
 	/* The unplugged device's file, with the import in it, goes only now. */
@@ -624,7 +586,6 @@ static void unbound_with_a_running_job(void)
 	uint32_t *words;
 	unsigned int i;
 
-	bind_all();
 	share = share_new(0, 1, 1);
 	words = bo_map(share.bo.bo);
 	for (i = 0; i < 2; i++) {
@@ -637,7 +598,7 @@ static void unbound_with_a_running_job(void)
 		job_submit(&job[i]);
 		check_ok(drover_sync_export_sync_file(job[i].done, 0, &sync_file[i]));
 	}
-	unbind(0);
+	device_unbind(0);
 	touch(words);
 	for (i = 0; i < 2; i++) {
 		check_ok(drover_sync_file_wait(sync_file[i], WAIT_NS));
@@ -645,9 +606,9 @@ static void unbound_with_a_running_job(void)
 	}
 	/* The importer's job was allowed to finish, or it said that it didn't. */
 	check_eq(vm_info(&share.importer).flags, 0);
-	unbind(1);
+	device_unbind(1);
 	touch(words);
-	bind_all();
+	devices_bind();
 	check_works(0, 1);
 }
 
@@ -658,19 +619,18 @@ static void mappings_of_an_unbound_device(void)
 	struct gpu gpu;
 	size_t i;
 
-	bind_all();
 	gpu = gpu_open(0);
 	for (i = 0; i < 2; i++) {
 		touched[i] = bo_map(bo_new(&gpu, SIZE, placements[i]));
 		untouched[i] = bo_map(bo_new(&gpu, SIZE, placements[i]));
 		fill_words(touched[i], SIZE, 1, 1);
 	}
-	unbind(0);
+	device_unbind(0);
 	for (i = 0; i < 2; i++) {
 		touch(touched[i]);
 		touch(untouched[i]);
 	}
-	bind_all();
+	devices_bind();
 	for (i = 0; i < 2; i++)
 		touch(touched[i]);
 	check_works(0, 1);
@@ -703,7 +663,6 @@ static void unbound_under_load(void)
 {
 	unsigned int round, i;
 
-	bind_all();
 	for (round = 0; round < 2; round++) {
 		pid_t child[2];
 		int pipes[2];
@@ -719,10 +678,10 @@ static void unbound_under_load(void)
 		for (i = 0; i < 2; i++)
 			check_eq(read(pipes[0], &byte, 1), 1);
 		sleep_ms(100);
-		unbind(round);
+		device_unbind(round);
 		for (i = 0; i < 2; i++)
 			test_join(child[i]);
-		bind_all();
+		devices_bind();
 		check_works(0, 1);
 	}
 }
@@ -733,13 +692,12 @@ static void all_devices_are_unbound(void)
 	struct share share[DEVICES];
 	unsigned int i;
 
-	bind_all();
 	for (i = 0; i < DEVICES; i++)
 		share[i] = share_new(i, (i + 1) % DEVICES, i);
 	for (i = 0; i < DEVICES; i++)
-		unbind(i);
+		device_unbind(i);
 	check_eq(device_count(), 0);
-	bind_all();
+	devices_bind();
 	for (i = 0; i < DEVICES; i++)
 		check_works(i, (i + 1) % DEVICES);
 	for (i = 0; i < DEVICES; i++) {

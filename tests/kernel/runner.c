@@ -346,6 +346,7 @@ static int run_in_child(void (*run)(void))
 	if (!child) {
 		setpgid(0, 0);
 		default_signal_handlers();
+		devices_bind();
 		poison_old_places();
 		run();
 		_exit(EXIT_SUCCESS);

@@ -14,8 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SIZE   (512 * KIB)
-#define DRIVER "/sys/bus/platform/drivers/drover"
+#define SIZE (512 * KIB)
 
 /* ---- Several at a time ---- */
 
@@ -230,38 +229,6 @@ static void a_process_is_killed(void)
 
 /* ---- A GPU that is lost ---- */
 
-static bool is_bound(unsigned int index)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), DRIVER "/drover%u", index);
-	return !access(path, F_OK);
-}
-
-static void unbind(unsigned int index)
-{
-	char name[32];
-
-	snprintf(name, sizeof(name), "drover%u", index);
-	check_ok(write_file(DRIVER "/unbind", name));
-}
-
-/* Also at the start: a test that failed may have left a device unbound. */
-static void bind_all(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < num_gpus(); i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "drover%u", i);
-		if (!is_bound(i))
-			check_ok(write_file(DRIVER "/bind", name));
-	}
-	check(eventually(device_count() == num_gpus()),
-	      "a device that was bound again has no node");
-}
-
 static VkResult fill_result(const struct buffer *buffer)
 {
 	const uint32_t arguments[3] = {buffer->size / 4, 1, 1};
@@ -313,7 +280,6 @@ static void a_gpu_goes_away(void)
 	VkFence fence;
 
 	need_gpus(2);
-	bind_all();
 	device = vulkan_device_open(NULL, 1);
 	other = vulkan_device_open(NULL, 0);
 	buffer = buffer_new(device, SIZE, vram_type(device), 0);
@@ -326,7 +292,7 @@ static void a_gpu_goes_away(void)
 			       NULL, &fence));
 	semaphore = timeline_new(device);
 	check_result(timeline_wait(device, semaphore), VK_TIMEOUT);
-	unbind(1);
+	device_unbind(1);
 
 	/* the layer says that it's lost */
 	device->instance->messages_expected = true;
@@ -352,7 +318,7 @@ static void a_gpu_goes_away(void)
 	buffer_check(&unaffected, 2, 2);
 	buffer_free(&unaffected);
 	vulkan_device_close(other);
-	bind_all();
+	devices_bind();
 }
 
 /* It goes between the choice of a GPU and the use of it. */
@@ -373,14 +339,13 @@ static void a_gpu_goes_away_before_its_device_is_made(void)
 	VkDevice device;
 
 	need_gpus(2);
-	bind_all();
 	instance = instance_open();
-	unbind(1);
+	device_unbind(1);
 	instance->messages_expected = true;
 	check_result(vkCreateDevice(instance->physical[1], &info, NULL, &device),
 		     VK_ERROR_DEVICE_LOST);
 	instance_close(instance);
-	bind_all();
+	devices_bind();
 }
 
 /* It goes while shaders run and memory moves. */
@@ -393,7 +358,6 @@ static void a_gpu_goes_away_while_shaders_run(void)
 	pid_t child;
 
 	need_gpus(2);
-	bind_all();
 	device = vulkan_device_open(NULL, 1);
 	for (i = 0; i < ARRAY_SIZE(buffers); i++)
 		buffers[i] = buffer_new(device, 2 * MIB, vram_type(device), 0);
@@ -401,14 +365,14 @@ static void a_gpu_goes_away_while_shaders_run(void)
 	child = test_fork();
 	if (!child) {
 		sleep_ms(50);
-		unbind(1);
+		device_unbind(1);
 		test_exit();
 	}
 	for (round = 0; !result; round++)
 		result = fill_result(&buffers[round % ARRAY_SIZE(buffers)]);
 	check_result(result, VK_ERROR_DEVICE_LOST);
 	test_join(child);
-	bind_all();
+	devices_bind();
 }
 
 /* A lost GPU that came back is a new one, for those who open it now. */
@@ -418,9 +382,8 @@ static void a_gpu_comes_back(void)
 	struct buffer buffer;
 
 	need_gpus(2);
-	bind_all();
-	unbind(1);
-	bind_all();
+	device_unbind(1);
+	devices_bind();
 	device = vulkan_device_open(NULL, 1);
 	buffer = buffer_new(device, SIZE, vram_type(device), 0);
 	buffer_fill(&buffer, 3, 4);
