@@ -229,6 +229,15 @@ int job_run(struct job *job);
 /** job_free() - free */
 void job_free(struct job *job);
 
+/**
+ * submit_now() - submit an empty job, unless that has to wait
+ *
+ * Its timer's signal goes to the main thread, which alone may call it.
+ *
+ * Return: 0, or -EINTR if SUBMIT was still waiting after 100 ms
+ */
+int submit_now(const struct gpu *gpu);
+
 /** gpu_fill() - run one FILL; 0 or its error */
 int gpu_fill(const struct gpu *gpu, uint64_t va, uint64_t size, uint32_t value, uint32_t step);
 /** gpu_check() - run one CHECK; 0, -EILSEQ if the memory is something else, or another error */

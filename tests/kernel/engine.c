@@ -5,10 +5,7 @@
  */
 #include "common.h"
 
-#include <signal.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include <xf86drm.h>
@@ -251,6 +248,7 @@ static void in_sync_without_fence_is_refused(void)
 static void several_out_syncs(void)
 {
 	struct gpu gpu = gpu_open(0);
+	struct held_fence hold = fence_hold();
 	struct job job = job_new(&gpu);
 	struct drover_sync *binary, *timeline;
 
@@ -258,9 +256,10 @@ static void several_out_syncs(void)
 	check_ok(drover_sync_create(gpu.dev, false, &timeline));
 	drover_submission_signal(job.sub, binary, 0);
 	drover_submission_signal(job.sub, timeline, 1);
-	drover_submission_spin(job.sub, 100000);
+	job_wait_fence(&gpu, &job, &hold);
 	job_submit(&job);
 	check_eq(drover_sync_status(binary, 0), 0);
+	fence_release(&hold);
 	check_ok(drover_sync_wait(binary, 0, WAIT_NS, 0));
 	check_ok(drover_sync_wait(timeline, 1, WAIT_NS, 0));
 	check_ok(job_wait(&job));
@@ -451,24 +450,13 @@ static void memory_of_a_lost_vm(void)
 
 /* ---- Limits ---- */
 
-static void on_alarm(int signal)
+/* One that nobody waits for. */
+static void submit_empty(const struct gpu *gpu)
 {
-	(void)signal;
-}
+	struct job job = job_new(gpu);
 
-/* SUBMIT without a retry, interrupted after 100 ms if it waits. */
-static int submit_with_alarm(struct gpu *gpu)
-{
-	struct sigaction action = {.sa_handler = on_alarm};
-	struct itimerval timer = {.it_value.tv_usec = 100000}, off = {0};
-	struct drm_drover_submit submit = {.vm_id = drover_vm_id(gpu->vm)};
-	int result;
-
-	check_sys(sigaction(SIGALRM, &action, NULL));
-	check_sys(setitimer(ITIMER_REAL, &timer, NULL));
-	result = ioctl(drover_device_fd(gpu->dev), DRM_IOCTL_DROVER_SUBMIT, &submit) ? -errno : 0;
-	check_sys(setitimer(ITIMER_REAL, &off, NULL));
-	return result;
+	job_submit(&job);
+	job_free(&job);
 }
 
 static void jobs_in_flight_are_limited(void)
@@ -482,10 +470,10 @@ static void jobs_in_flight_are_limited(void)
 	job_wait_fence(&gpu, &job, &hold);
 	job_submit(&job);
 	for (i = 1; i < max; i++)
-		check_ok(submit_with_alarm(&gpu));
-	check_err(submit_with_alarm(&gpu), -EINTR);
+		submit_empty(&gpu);
+	check_err(submit_now(&gpu), -EINTR);
 	check_eq(vm_info(&gpu).submitted, max);
-	check_ok(submit_with_alarm(&other)); /* it's a limit per VM */
+	check_ok(submit_now(&other)); /* it's a limit per VM */
 
 	fence_release(&hold);
 	next = job_new(&gpu);
@@ -512,7 +500,7 @@ static void submit_waits_for_a_place(void)
 	job_wait_fence(&gpu, &job, &hold);
 	job_submit(&job);
 	for (i = 1; i < max; i++)
-		check_ok(submit_with_alarm(&gpu));
+		submit_empty(&gpu);
 	thread = test_thread(release_soon, &hold);
 	last = job_new(&gpu);
 	job_submit(&last);

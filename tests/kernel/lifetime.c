@@ -127,9 +127,10 @@ static void exporters_process_is_killed(void)
 	check_ok(gpu_check(&importer, import.va, SIZE, 3, 1));
 }
 
-/* The child imports, starts a job that takes a while, says so, and waits to be killed. */
-static _Noreturn void import_and_wait(int fd, int started)
+/* The child imports, starts a job that takes a while, sends its fence, and waits to be killed. */
+static _Noreturn void import_and_wait(int fd, int socket)
 {
+	int sync_file;
 	struct gpu gpu = gpu_open(1);
 	struct client_bo import = import_fd(&gpu, fd);
 	struct job job = job_new(&gpu);
@@ -138,7 +139,8 @@ static _Noreturn void import_and_wait(int fd, int started)
 	drover_submission_spin(job.sub, 300000);
 	drover_submission_check(job.sub, import.va, SIZE, 1, 1);
 	job_submit(&job);
-	check_eq(write(started, "", 1), 1);
+	check_ok(drover_sync_export_sync_file(job.done, 0, &sync_file));
+	send_fd(socket, sync_file);
 	for (;;)
 		pause();
 }
@@ -164,25 +166,27 @@ static void importer_is_killed_during_a_move(void)
 	struct gpu gpu = gpu_open(0);
 	struct client_bo bo = gpu_bo(&gpu, SIZE, VRAM | GTT);
 	struct eviction eviction = {.bo = bo.bo};
-	int fd = bo_export(bo.bo), pipes[2];
+	int fd = bo_export(bo.bo), socket[2], sync_file;
 	pthread_t thread;
 	pid_t child;
-	char byte;
 
 	check_ok(gpu_fill(&gpu, bo.va, SIZE, 1, 1));
-	check_sys(pipe2(pipes, O_CLOEXEC));
+	check_sys(socketpair(AF_UNIX, SOCK_STREAM, 0, socket));
 	child = test_fork();
 	if (!child)
-		import_and_wait(fd, pipes[1]);
-	close(pipes[1]);
-	check_eq(read(pipes[0], &byte, 1), 1);
+		import_and_wait(fd, socket[1]);
+	close(socket[1]);
+	sync_file = receive_fd(socket[0]);
 
 	/* The move waits for the importer's job; while it does, the importer dies. */
 	thread = test_thread(evict, &eviction);
 	sleep_ms(30);
-	check(!eviction.done, "the BO moved while an importer's job was running");
+	check(!eviction.done || drover_sync_file_status(sync_file),
+	      "the BO moved while an importer's job was running");
 	test_kill(child);
 	test_thread_join(thread);
+	check(drover_sync_file_status(sync_file),
+	      "the BO moved before a dead importer's job was done");
 	check_eq(bo_info(bo.bo).placement, EVICTED);
 	check_ok(gpu_check(&gpu, bo.va, SIZE, 1, 1));
 }
@@ -266,15 +270,18 @@ static void vm_is_destroyed_with_jobs_in_flight(void)
 {
 	struct gpu gpu = gpu_open(0), other = gpu_add_vm(&gpu);
 	struct client_bo bo = gpu_bo(&gpu, SIZE, VRAM);
+	struct held_fence hold = fence_hold();
 	struct job job = job_new(&gpu), last = job_new(&gpu);
 
 	drover_submission_spin(job.sub, 100000);
 	drover_submission_fill(job.sub, bo.va, SIZE, 1, 1);
 	job_submit(&job);
+	job_wait_fence(&gpu, &last, &hold);
 	drover_submission_fill(last.sub, bo.va, SIZE, 2, 1);
 	job_submit(&last);
 	drover_vm_destroy(gpu.vm);
 	check(!job_done(&last), "destroying a VM waited for its jobs");
+	fence_release(&hold);
 	check_ok(job_wait(&job));
 	check_ok(job_wait(&last));
 	check_words(bo_map(bo.bo), SIZE, 2, 1);

@@ -2,9 +2,11 @@
 /* Other clients of a virtual GPU, without Vulkan: whoever else uses the memory. See harness.h. */
 #include "harness.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* It takes memory in parts, so many of VRAM and of GTT. */
 #define PARTS     4
@@ -58,11 +60,21 @@ static void take_and_give_back(unsigned int gpu, const struct drm_drover_device_
 	gpu_close(&client);
 }
 
-static _Noreturn void disturb(unsigned int gpu, const int *dmabufs, unsigned int num_dmabufs)
+static void disturb_once(unsigned int gpu, struct drover_device *dev, bool exports)
+{
+	struct drm_drover_device_info info = device_info(dev);
+
+	take_and_give_back(gpu, &info);
+	if (exports)
+		check_ok(drover_device_evict(dev, NULL));
+}
+
+/* Says through a pipe when it has come to work. */
+static _Noreturn void disturb(unsigned int gpu, const int *dmabufs, unsigned int num_dmabufs,
+			      int begun)
 {
 	struct drover_device *dev = device_open(gpu);
-	struct drm_drover_device_info info = device_info(dev);
-	unsigned int i, rounds = 0;
+	unsigned int i;
 
 	signal(SIGTERM, stop);
 	srandom(getpid());
@@ -72,23 +84,29 @@ static _Noreturn void disturb(unsigned int gpu, const int *dmabufs, unsigned int
 		/* kept: it's a handle of this file's for the exporter's own BO */
 		check_ok(drover_bo_import(dev, dmabufs[i], &bo));
 	}
+	disturb_once(gpu, dev, num_dmabufs);
+	check_eq(write(begun, "", 1), 1);
 	while (!stopped) {
-		take_and_give_back(gpu, &info);
-		if (num_dmabufs)
-			check_ok(drover_device_evict(dev, NULL));
 		sleep_ms(random() % 8);
-		rounds++;
+		disturb_once(gpu, dev, num_dmabufs);
 	}
-	check(rounds, "it was stopped before it had begun");
 	test_exit();
 }
 
 struct disturber disturber_start(unsigned int gpu, const int *dmabufs, unsigned int num_dmabufs)
 {
-	struct disturber disturber = {.gpu = gpu, .pid = test_fork()};
+	struct disturber disturber = {.gpu = gpu};
+	int pipes[2];
+	char byte;
 
+	check_sys(pipe2(pipes, O_CLOEXEC));
+	disturber.pid = test_fork();
 	if (!disturber.pid)
-		disturb(gpu, dmabufs, num_dmabufs);
+		disturb(gpu, dmabufs, num_dmabufs, pipes[1]);
+	close(pipes[1]);
+	if (read(pipes[0], &byte, 1) != 1)
+		test_join(disturber.pid); /* says why */
+	close(pipes[0]);
 	return disturber;
 }
 

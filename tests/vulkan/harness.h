@@ -215,13 +215,13 @@ struct disturber {
 };
 
 /**
- * disturber_start() - begin
+ * disturber_start() - begin; returns when it has taken and evicted memory for the first time
  * @gpu: the virtual GPU whose VRAM and GTT it takes and frees, again and again, at random moments
  * @dmabufs: exports of that GPU that it evicts by name as well
  * @num_dmabufs: how many
  */
 struct disturber disturber_start(unsigned int gpu, const int *dmabufs, unsigned int num_dmabufs);
-/** disturber_stop() - end it; fails unless it came to work */
+/** disturber_stop() - end it; fails if anything that it did failed */
 void disturber_stop(struct disturber *disturber);
 
 /** memory_press() - use all of a GPU's VRAM and GTT once, so that whatever was there has left both */
