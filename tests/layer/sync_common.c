@@ -100,11 +100,13 @@ void producer_close(struct producer *producer)
 	gpu_close(&producer->gpu);
 }
 
-struct job producer_fill(struct producer *producer, unsigned int work_ms, uint32_t value,
-			 uint32_t access)
+struct job producer_fill(struct producer *producer, const struct held_fence *hold,
+			 unsigned int work_ms, uint32_t value, uint32_t access)
 {
 	struct job job = job_new(&producer->gpu);
 
+	if (hold)
+		job_wait_fence(&producer->gpu, &job, hold);
 	if (work_ms)
 		drover_submission_spin(job.sub, 1000 * work_ms);
 	drover_submission_fill(job.sub, producer->bo.va, SIZE, value, 1);

@@ -54,9 +54,12 @@ struct producer {
 
 struct producer producer_open(void);
 void producer_close(struct producer *producer);
-/* producer_fill() - a job that works for a while and then writes `value`; listed as that access, 0: not */
-struct job producer_fill(struct producer *producer, unsigned int work_ms, uint32_t value,
-			 uint32_t access);
+/*
+ * producer_fill() - a job that waits for `hold` (NULL: for nothing), works for a while and then writes
+ * `value`; listed as that access, 0: not
+ */
+struct job producer_fill(struct producer *producer, const struct held_fence *hold,
+			 unsigned int work_ms, uint32_t value, uint32_t access);
 
 /* dmabuf_idle() - whether nobody has to be waited for */
 bool dmabuf_idle(int dmabuf, uint32_t access);
