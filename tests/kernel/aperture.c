@@ -327,8 +327,7 @@ static void import_is_evicted_and_faulted_back(void)
 	unsigned int round;
 	int fd = bo_export(bo.bo);
 
-	import.bo = bo_import(&importer.gpu, fd);
-	import.va = gpu_bind(&importer.gpu, import.bo);
+	import = gpu_import(&importer.gpu, fd);
 	from = window_words(&exporter, bo.va);
 	to = window_words(&importer, import.va);
 
@@ -350,21 +349,10 @@ static void import_is_evicted_and_faulted_back(void)
 static void foreign_import(void)
 {
 	struct window window = window_open(0);
-	struct {
-		uint32_t memfd, flags;
-		uint64_t offset, size;
-	} create = {.flags = 1, .size = SIZE};
-	int udmabuf = check_sys(open("/dev/udmabuf", O_RDWR | O_CLOEXEC)), fd;
 	uint32_t *words, *own;
 	struct client_bo import;
 
-	create.memfd = check_sys(memfd_create("aperture", MFD_ALLOW_SEALING | MFD_CLOEXEC));
-	check_sys(ftruncate(create.memfd, SIZE));
-	check_sys(fcntl(create.memfd, F_ADD_SEALS, F_SEAL_SHRINK));
-	own = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, create.memfd, 0);
-	fd = check_sys(drmIoctl(udmabuf, _IOW('u', 0x42, create), &create));
-	import.bo = bo_import(&window.gpu, fd);
-	import.va = gpu_bind(&window.gpu, import.bo);
+	import = gpu_import(&window.gpu, udmabuf_new(SIZE, &own));
 	words = window_words(&window, import.va);
 	fill_words(own, SIZE, 3, 3);
 	check_words(words, SIZE, 3, 3);
@@ -410,8 +398,7 @@ static void evictions_while_threads_work(void)
 	int fd = bo_export(bo.bo);
 	unsigned int i;
 
-	import.bo = bo_import(&importer.gpu, fd);
-	import.va = gpu_bind(&importer.gpu, import.bo);
+	import = gpu_import(&importer.gpu, fd);
 	test_thread(keep_evicting, bo.bo);
 	for (i = 0; i < 2; i++) {
 		workers[i] = (struct worker){
@@ -910,8 +897,7 @@ static void unplugged_while_mapped(void)
 	uint32_t *words = window_words(&exporter, bo.va), *imported;
 	int fd = bo_export(bo.bo);
 
-	import.bo = bo_import(&importer.gpu, fd);
-	import.va = gpu_bind(&importer.gpu, import.bo);
+	import = gpu_import(&importer.gpu, fd);
 	imported = window_words(&importer, import.va);
 	own = gpu_bo(&importer.gpu, SIZE, VRAM);
 	check_ok(drover_vm_map_status(exporter.gpu.vm, &status));

@@ -853,8 +853,7 @@ static void needs_no_privileges(void)
 	gpu = gpu_open(0);
 	other = gpu_open(1);
 	bo = gpu_bo(&gpu, SIZE, VRAM | GTT);
-	import.bo = bo_import(&other, bo_export(bo.bo));
-	import.va = gpu_bind(&other, import.bo);
+	import = gpu_import(&other, bo_export(bo.bo));
 	check_ok(gpu_fill(&gpu, bo.va, SIZE, 1, 1));
 	check_ok(gpu_check(&other, import.va, SIZE, 1, 1));
 	check_ok(drover_bo_evict(bo.bo, NULL));

@@ -7,10 +7,12 @@
 
 #include <fcntl.h>
 #include <linux/dma-buf.h>
+#include <linux/udmabuf.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -188,6 +190,23 @@ struct client_bo gpu_bo(struct gpu *gpu, uint64_t size, uint32_t placements)
 
 	bo.va = gpu_bind(gpu, bo.bo);
 	return bo;
+}
+
+struct client_bo gpu_import(struct gpu *gpu, int dmabuf)
+{
+	struct client_bo bo = {.bo = bo_import(gpu, dmabuf)};
+
+	bo.va = gpu_bind(gpu, bo.bo);
+	return bo;
+}
+
+struct client_bo gpu_import_bo(struct gpu *gpu, struct drover_bo *bo)
+{
+	int dmabuf = bo_export(bo);
+	struct client_bo import = gpu_import(gpu, dmabuf);
+
+	close(dmabuf);
+	return import;
 }
 
 void test_check_words(const char *file, int line, const volatile uint32_t *words, uint64_t size,
@@ -414,6 +433,25 @@ void job_wait_fence(const struct gpu *gpu, struct job *job, const struct held_fe
 	check_ok(drover_sync_create(gpu->dev, true, &sync));
 	check_ok(drover_sync_import_sync_file(sync, 0, fence->sync_file));
 	drover_submission_wait(job->sub, sync, 0);
+}
+
+int udmabuf_new(uint64_t size, uint32_t **words)
+{
+	int memfd = check_sys(memfd_create("drover-test", MFD_ALLOW_SEALING | MFD_CLOEXEC));
+	int device = check_sys(open("/dev/udmabuf", O_RDWR | O_CLOEXEC)), dmabuf;
+	struct udmabuf_create create = {
+		.memfd = memfd, .flags = UDMABUF_FLAGS_CLOEXEC, .size = size};
+	void *memory;
+
+	check_sys(ftruncate(memfd, size));
+	check_sys(fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK));
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	check(memory != MAP_FAILED, "a memfd can't be mapped: %m");
+	*words = memory;
+	dmabuf = check_sys(ioctl(device, UDMABUF_CREATE, &create));
+	close(device);
+	close(memfd);
+	return dmabuf;
 }
 
 int static_importer_open(void)

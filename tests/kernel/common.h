@@ -33,6 +33,8 @@
 #define SECOND_NS     1000000000LL
 /* Longest wait for something that has to happen; nothing depends on its value but how fast a failure is seen. */
 #define WAIT_NS       (30 * SECOND_NS)
+/* For how long something that must not happen is given the chance to. */
+#define CHANCE_MS     20
 
 #define VRAM          DRM_DROVER_PLACEMENT_VRAM
 #define GTT           DRM_DROVER_PLACEMENT_GTT
@@ -199,6 +201,10 @@ struct client_bo {
 
 /** gpu_bo() - bo_new() and gpu_bind() */
 struct client_bo gpu_bo(struct gpu *gpu, uint64_t size, uint32_t placements);
+/** gpu_import() - bo_import() and gpu_bind(); the dma-buf stays the caller's */
+struct client_bo gpu_import(struct gpu *gpu, int dmabuf);
+/** gpu_import_bo() - the same with a BO of another device, through a dma-buf of which nothing is left */
+struct client_bo gpu_import_bo(struct gpu *gpu, struct drover_bo *bo);
 
 /** check_words() - CPU memory has to be value + i * step */
 #define check_words(words, size, value, step) \
@@ -264,7 +270,7 @@ int gpu_use_all(struct gpu *gpu, uint32_t placement, uint32_t value);
  */
 void gpu_press(unsigned int index, struct drover_bo *victim);
 
-/* ---- Fences in the test's hand ---- */
+/* ---- Other drivers; and fences in the test's hand ---- */
 
 /** struct held_fence - a fence of another driver (vgem) that signals when the test says so, or after 10 s */
 struct held_fence {
@@ -281,6 +287,8 @@ struct held_fence fence_hold(void);
 void fence_release(struct held_fence *fence);
 /** job_wait_fence() - let a job wait for it */
 void job_wait_fence(const struct gpu *gpu, struct job *job, const struct held_fence *fence);
+/** udmabuf_new() - a dma-buf of a driver that has no fences of its own, and its memory, zeroed */
+int udmabuf_new(uint64_t size, uint32_t **words);
 /** vgem_open() - open vgem, loading it first if need be; @primary: its card node instead of the render node */
 int vgem_open(bool primary);
 /** static_importer_open() - the module that imports as older drivers do, loading it first if need be */

@@ -16,9 +16,7 @@
 
 #include "../modules/drover_foreign.h"
 
-#define SIZE      (64 * KIB)
-/* For how long something that must not happen is given the chance to. */
-#define CHANCE_MS 20
+#define SIZE (64 * KIB)
 
 enum { KERNEL_FENCES, WRITE_FENCES, READ_FENCES, BOOKKEEP_FENCES };
 
@@ -145,14 +143,6 @@ static void check_nothing_is_stale(const struct exporter *exporter)
 	check_eq(state.unlocked_calls, 0);
 }
 
-static struct client_bo import(struct gpu *gpu, int dmabuf)
-{
-	struct client_bo bo = {.bo = bo_import(gpu, dmabuf)};
-
-	bo.va = gpu_bind(gpu, bo.bo);
-	return bo;
-}
-
 /* A job that doubles a BO as soon as a fence is released. */
 static struct job held_doubling(const struct gpu *gpu, uint64_t va, const struct held_fence *hold)
 {
@@ -172,8 +162,8 @@ static void moved_in_each_order(void)
 
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
 		struct exporter exporter = exporter_new(0);
-		struct client_bo first = import(&one, exporter.dmabuf);
-		struct client_bo second = import(&two, exporter.dmabuf);
+		struct client_bo first = gpu_import(&one, exporter.dmabuf);
+		struct client_bo second = gpu_import(&two, exporter.dmabuf);
 		struct drm_drover_vm_info before = vm_info(&one), after;
 
 		check_eq(bo_info(first.bo).flags, DRM_DROVER_BO_IMPORTED);
@@ -203,7 +193,7 @@ static void drained_when_it_moves(void)
 
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
 		struct exporter exporter = exporter_new(0);
-		struct client_bo bo = import(&gpu, exporter.dmabuf);
+		struct client_bo bo = gpu_import(&gpu, exporter.dmabuf);
 		struct held_fence hold = fence_hold();
 		struct call move;
 		struct job job;
@@ -226,7 +216,7 @@ static void unmapped_soon(void)
 {
 	struct gpu gpu = gpu_open(0);
 	struct exporter exporter = exporter_new(0);
-	struct client_bo bo = import(&gpu, exporter.dmabuf);
+	struct client_bo bo = gpu_import(&gpu, exporter.dmabuf);
 
 	check_ok(gpu_fill(&gpu, bo.va, SIZE, 1, 1));
 	check_eq(exporter_state(&exporter).maps, 1);
@@ -271,7 +261,7 @@ static void moved_while_jobs_run(void)
 	uint32_t count, side;
 
 	for (side = 0; side < 2; side++) {
-		page[side] = import(&gpu[side], mover.exporter.dmabuf).va + side * PAGE;
+		page[side] = gpu_import(&gpu[side], mover.exporter.dmabuf).va + side * PAGE;
 		one[side] = gpu_bo(&gpu[side], PAGE, VRAM | GTT).va;
 		check_ok(gpu_fill(&gpu[side], one[side], PAGE, 1, 0));
 	}
@@ -304,7 +294,7 @@ static void kernel_fence_is_waited_for(void)
 {
 	struct gpu gpu = gpu_open(0), other = gpu_open(0);
 	struct exporter exporter = exporter_new(0);
-	struct client_bo bo = import(&gpu, exporter.dmabuf);
+	struct client_bo bo = gpu_import(&gpu, exporter.dmabuf);
 	struct job job = job_new(&gpu);
 	struct call submitting;
 
@@ -329,7 +319,7 @@ static void move_with_fence_waits_for_jobs(void)
 {
 	struct gpu gpu = gpu_open(0);
 	struct exporter exporter = exporter_new(0);
-	struct client_bo bo = import(&gpu, exporter.dmabuf);
+	struct client_bo bo = gpu_import(&gpu, exporter.dmabuf);
 	struct held_fence hold = fence_hold();
 	struct call finishing;
 	struct job job;
@@ -355,7 +345,7 @@ static void unmapped_soon_after_jobs(void)
 {
 	struct gpu gpu = gpu_open(0);
 	struct exporter exporter = exporter_new(0);
-	struct client_bo bo = import(&gpu, exporter.dmabuf);
+	struct client_bo bo = gpu_import(&gpu, exporter.dmabuf);
 	struct held_fence hold = fence_hold();
 	struct job job;
 
@@ -374,7 +364,7 @@ static void unmapped_soon_after_jobs(void)
 static void submit_and_wait(int socket)
 {
 	struct gpu gpu = gpu_open(0);
-	struct client_bo bo = import(&gpu, receive_fd(socket));
+	struct client_bo bo = gpu_import(&gpu, receive_fd(socket));
 
 	check_ok(gpu_check(&gpu, bo.va, SIZE, 1, 1));
 	check_eq(write(socket, "", 1), 1);
@@ -408,7 +398,7 @@ static void killed_while_resuming(void)
 
 	gpu = gpu_open(1);
 	check_ok(exporter_finish(&exporter, 0));
-	bo = import(&gpu, exporter.dmabuf);
+	bo = gpu_import(&gpu, exporter.dmabuf);
 	check_ok(gpu_check(&gpu, bo.va, SIZE, 1, 1));
 	check_nothing_is_stale(&exporter);
 }
@@ -421,11 +411,11 @@ static void suspended_without_an_invalidation(void)
 	enum { ROUNDS = 3 };
 	struct gpu gpu = gpu_open(0);
 	struct exporter waited = exporter_new(0), other = exporter_new(0);
-	struct client_bo bo = import(&gpu, waited.dmabuf);
+	struct client_bo bo = gpu_import(&gpu, waited.dmabuf);
 	struct drm_drover_vm_info info;
 	unsigned int round;
 
-	import(&gpu, other.dmabuf);
+	gpu_import(&gpu, other.dmabuf);
 	check_ok(gpu_fill(&gpu, bo.va, SIZE, 1, 1));
 	for (round = 1; round <= ROUNDS; round++) {
 		check_ok(request(waited.fd, FOREIGN_WAIT, NULL));
@@ -458,7 +448,7 @@ static void wait_stops_the_vm(void)
 {
 	struct gpu gpu = gpu_open(0);
 	struct exporter exporter = exporter_new(0);
-	struct client_bo bo = import(&gpu, exporter.dmabuf);
+	struct client_bo bo = gpu_import(&gpu, exporter.dmabuf);
 	struct held_fence hold = fence_hold();
 	struct call waiting, submitting;
 	struct job held, next = job_new(&gpu);
@@ -484,11 +474,11 @@ static void bos_are_waited_for_one_by_one(void)
 {
 	struct gpu gpu = gpu_open(0);
 	struct exporter first = exporter_new(0), second = exporter_new(0);
-	struct client_bo bo = import(&gpu, first.dmabuf);
+	struct client_bo bo = gpu_import(&gpu, first.dmabuf);
 	struct foreign_buffer_state state;
 	uint64_t context;
 
-	import(&gpu, second.dmabuf);
+	gpu_import(&gpu, second.dmabuf);
 	check_ok(gpu_fill(&gpu, bo.va, SIZE, 1, 1));
 	state = exporter_state(&first);
 	check_eq(state.fences[BOOKKEEP_FENCES], 1);
@@ -527,7 +517,7 @@ static void fences_by_category(void)
 {
 	struct gpu gpu = gpu_open(0);
 	struct exporter exporter = exporter_new(0);
-	struct client_bo bo = import(&gpu, exporter.dmabuf);
+	struct client_bo bo = gpu_import(&gpu, exporter.dmabuf);
 	struct held_fence hold;
 	struct job job[3];
 	unsigned int i;
@@ -588,9 +578,9 @@ static void submission_takes_no_shared_lock(void)
 	struct gpu gpu = gpu_open(0), other = gpu_open(1);
 	struct exporter exporter = exporter_new(0);
 	struct client_bo own = gpu_bo(&gpu, SIZE, VRAM | GTT);
-	struct client_bo foreign = import(&gpu, exporter.dmabuf);
+	struct client_bo foreign = gpu_import(&gpu, exporter.dmabuf);
 	int dmabuf = bo_export(own.bo);
-	struct client_bo imported = import(&other, dmabuf);
+	struct client_bo imported = gpu_import(&other, dmabuf);
 
 	check_lock_is_not_taken(&gpu, foreign, exporter.dmabuf);
 	check_lock_is_not_taken(&gpu, own, dmabuf);
@@ -614,7 +604,7 @@ static void no_fence_is_left_behind(void)
 {
 	struct gpu gpu = gpu_open(0), destroyed = gpu_open(1), closed = gpu_open(1);
 	struct exporter exporter = exporter_new(0);
-	struct client_bo bo = import(&gpu, exporter.dmabuf), imported;
+	struct client_bo bo = gpu_import(&gpu, exporter.dmabuf), imported;
 
 	/* Signalled and armed again; and then unbound. */
 	check_ok(gpu_fill(&gpu, bo.va, SIZE, 1, 1));
@@ -624,14 +614,14 @@ static void no_fence_is_left_behind(void)
 	check_nothing_is_left(&exporter);
 
 	/* Or signalled and not armed again. */
-	imported = import(&destroyed, exporter.dmabuf);
+	imported = gpu_import(&destroyed, exporter.dmabuf);
 	check_ok(gpu_check(&destroyed, imported.va, SIZE, 1, 1));
 	check_ok(request(exporter.fd, FOREIGN_WAIT, NULL));
 	drover_vm_destroy(destroyed.vm);
 	check(eventually(!exporter_state(&exporter).left), "a fence is left by a destroyed VM");
 	check_nothing_is_left(&exporter);
 
-	imported = import(&closed, exporter.dmabuf);
+	imported = gpu_import(&closed, exporter.dmabuf);
 	check_ok(gpu_check(&closed, imported.va, SIZE, 1, 1));
 	drover_bo_unref(imported.bo);
 	gpu_close(&closed);
@@ -645,13 +635,13 @@ static void leaving_stops_nobody(void)
 {
 	struct gpu stays = gpu_open(0), leaves = gpu_open(1), owner = gpu_open(1);
 	struct exporter exporter = exporter_new(0);
-	struct client_bo bo = import(&stays, exporter.dmabuf), other, own, imported;
+	struct client_bo bo = gpu_import(&stays, exporter.dmabuf), other, own, imported;
 	int dmabuf;
 
-	other = import(&leaves, exporter.dmabuf);
+	other = gpu_import(&leaves, exporter.dmabuf);
 	own = gpu_bo(&owner, SIZE, VRAM | GTT);
 	dmabuf = bo_export(own.bo);
-	imported = import(&stays, dmabuf);
+	imported = gpu_import(&stays, dmabuf);
 	close(dmabuf);
 	check_ok(gpu_fill(&owner, own.va, SIZE, 5, 1));
 	check_ok(gpu_fill(&leaves, other.va, SIZE, 1, 1));
@@ -675,7 +665,7 @@ static void exporter_goes_first(void)
 {
 	struct gpu gpu = gpu_open(0);
 	struct exporter exporter = exporter_new(0);
-	struct client_bo bo = import(&gpu, exporter.dmabuf);
+	struct client_bo bo = gpu_import(&gpu, exporter.dmabuf);
 
 	check_ok(gpu_fill(&gpu, bo.va, SIZE, 1, 1));
 	check_ok(exporter_move(&exporter, FOREIGN_MOVE_FENCE));
@@ -689,7 +679,7 @@ static void pinned_where_the_core_pins(void)
 {
 	struct gpu gpu = gpu_open(0);
 	struct exporter exporter = exporter_new(FOREIGN_BUFFER_PINS);
-	struct client_bo bo = import(&gpu, exporter.dmabuf);
+	struct client_bo bo = gpu_import(&gpu, exporter.dmabuf);
 
 	check_ok(gpu_fill(&gpu, bo.va, SIZE, 1, 1));
 	if (kernel_before_7()) {
@@ -856,7 +846,7 @@ static void all_fences_are_enabled_first(void)
 		struct gpu gpu = gpu_open(0), user = gpu_open(1);
 		struct client_bo bo = gpu_bo(&gpu, SIZE, VRAM | GTT);
 		int dmabuf = bo_export(bo.bo), importer = importer_new(dmabuf, FOREIGN_ATTACH_P2P);
-		struct client_bo imported = import(&user, dmabuf);
+		struct client_bo imported = gpu_import(&user, dmabuf);
 		struct held_fence hold = fence_hold();
 		uint32_t usage = FOREIGN_USAGE_BOOKKEEP;
 		struct call evicting;

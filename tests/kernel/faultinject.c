@@ -65,8 +65,7 @@ static struct env env_new(void)
 	env.private_va = gpu_bind(&env.gpu, env.private);
 	env.dmabuf = bo_export(env.bo.bo);
 	env.other_dmabuf = bo_export(bo_new(&env.gpu, SIZE, VRAM | GTT));
-	env.import.bo = bo_import(&env.importer, env.dmabuf);
-	env.import.va = gpu_bind(&env.importer, env.import.bo);
+	env.import = gpu_import(&env.importer, env.dmabuf);
 	check_ok(drover_sync_create(env.gpu.dev, false, &env.timeline));
 	check_ok(drover_sync_create(env.gpu.dev, true, &env.signaled));
 	check_ok(gpu_fill(&env.gpu, env.bo.va, SIZE, 1, 1));

@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
-#include <linux/udmabuf.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,18 +41,9 @@ static uint32_t *map_fd(int fd, off_t offset)
 
 static struct foreign new_udmabuf(void)
 {
-	int memfd = check_sys(memfd_create("drover-test", MFD_ALLOW_SEALING | MFD_CLOEXEC));
-	int dev = check_sys(open("/dev/udmabuf", O_RDWR | O_CLOEXEC));
-	struct udmabuf_create create = {
-		.memfd = memfd, .flags = UDMABUF_FLAGS_CLOEXEC, .size = SIZE};
 	struct foreign foreign;
 
-	check_sys(ftruncate(memfd, SIZE));
-	check_sys(fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK));
-	foreign.words = map_fd(memfd, 0);
-	foreign.dmabuf = check_sys(ioctl(dev, UDMABUF_CREATE, &create));
-	close(dev);
-	close(memfd);
+	foreign.dmabuf = udmabuf_new(SIZE, &foreign.words);
 	return foreign;
 }
 
@@ -96,8 +86,7 @@ static void check_static_exporter(struct foreign foreign)
 	struct drm_drover_evict result;
 
 	fill_words(foreign.words, SIZE, 1, 1);
-	first.bo = bo_import(&one, foreign.dmabuf);
-	first.va = gpu_bind(&one, first.bo);
+	first = gpu_import(&one, foreign.dmabuf);
 	check_ok(gpu_check(&one, first.va, SIZE, 1, 1));
 	info = bo_info(first.bo);
 	check_eq(info.flags, DRM_DROVER_BO_IMPORTED | DRM_DROVER_BO_STATIC);
@@ -112,8 +101,7 @@ static void check_static_exporter(struct foreign foreign)
 	check_words(foreign.words, SIZE, 2, 3);
 
 	/* Both devices, through what the first one passes on. */
-	second.bo = bo_import(&two, bo_export(first.bo));
-	second.va = gpu_bind(&two, second.bo);
+	second = gpu_import(&two, bo_export(first.bo));
 	close(foreign.dmabuf);
 	check_ok(gpu_check(&two, second.va, SIZE, 2, 3));
 	check_ok(drover_vm_evict(one.vm, &result));
@@ -151,8 +139,7 @@ static void foreign_memory_beside_evictions(void)
 	struct client_bo own = gpu_bo(&gpu, MIB, VRAM | GTT), import;
 	uint32_t round;
 
-	import.bo = bo_import(&gpu, foreign.dmabuf);
-	import.va = gpu_bind(&gpu, import.bo);
+	import = gpu_import(&gpu, foreign.dmabuf);
 	fill_words(foreign.words, SIZE, 1, 1);
 	check_ok(gpu_fill(&gpu, own.va, MIB, 2, 1));
 	for (round = 0; round < 3; round++) {
@@ -210,8 +197,7 @@ static void pinned_for_a_static_importer(void)
 	int fd = bo_export(bo.bo), importer = static_importer_open();
 	uint64_t sum;
 
-	import.bo = bo_import(&other, fd);
-	import.va = gpu_bind(&other, import.bo);
+	import = gpu_import(&other, fd);
 	check_ok(gpu_fill(&gpu, bo.va, SIZE, 7, 1));
 	check_ok(gpu_check(&other, import.va, SIZE, 7, 1));
 	check_pinned(&gpu, &bo, 0);
@@ -318,8 +304,7 @@ static void cpu_mapping_of_the_dmabuf_follows_moves(void)
 	int fd = bo_export(bo.bo);
 	uint32_t *words = map_fd(fd, 0), round;
 
-	import.bo = bo_import(&other, fd);
-	import.va = gpu_bind(&other, import.bo);
+	import = gpu_import(&other, fd);
 	for (round = 0; round < 4; round++) {
 		check_ok(drover_dmabuf_begin_cpu_access(fd, DROVER_ACCESS_WRITE));
 		fill_words(words, SIZE, round, 1);
@@ -426,8 +411,7 @@ static void jobs_wait_for_imported_sync_files(void)
 	struct held_fence hold = fence_hold();
 	struct job reader = job_new(&other), unlisted = job_new(&other);
 
-	import.bo = bo_import(&other, fd);
-	import.va = gpu_bind(&other, import.bo);
+	import = gpu_import(&other, fd);
 	check_ok(drover_dmabuf_import_sync_file(fd, DROVER_ACCESS_WRITE, hold.sync_file));
 	check_ok(drover_dmabuf_export_sync_file(fd, DROVER_ACCESS_READ, &sync_file));
 	check_eq(drover_sync_file_status(sync_file), 0);

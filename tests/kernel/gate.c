@@ -10,17 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SIZE      (64 * KIB)
-/* For how long something that must not happen is given the chance to. */
-#define CHANCE_MS 20
-
-static struct client_bo import(struct gpu *gpu, int dmabuf)
-{
-	struct client_bo bo = {.bo = bo_import(gpu, dmabuf)};
-
-	bo.va = gpu_bind(gpu, bo.bo);
-	return bo;
-}
+#define SIZE (64 * KIB)
 
 /* ---- Somebody who moves a BO, in a thread of its own ---- */
 
@@ -73,8 +63,8 @@ static void only_what_moved_is_remapped(void)
 	for (i = 0; i < COUNT; i++) {
 		bo[i] = gpu_bo(&exporter, SIZE, VRAM | GTT);
 		fd = bo_export(bo[i].bo);
-		imported[i] = import(&importer, fd);
-		import(&idle, fd);
+		imported[i] = gpu_import(&importer, fd);
+		gpu_import(&idle, fd);
 		close(fd);
 		check_ok(gpu_fill(&exporter, bo[i].va, SIZE, i, 1));
 	}
@@ -109,7 +99,7 @@ static void counted_exactly(void)
 
 	for (i = 0; i < USERS; i++) {
 		user[i] = gpu_open(1 + i);
-		imported[i] = import(&user[i], fd);
+		imported[i] = gpu_import(&user[i], fd);
 	}
 	for (round = 0; round <= ROUNDS; round++) {
 		check_ok(gpu_fill(&exporter, bo.va, SIZE, round, 1));
@@ -136,7 +126,7 @@ static void other_vms_jobs_delay_no_move(void)
 	int fd = bo_export(bo.bo), tries;
 	bool was_first = false;
 
-	imported = import(&user, fd);
+	imported = gpu_import(&user, fd);
 	/* Again if the machine was too slow for it: no try may be enough for a delayed one. */
 	for (tries = 0; tries < 5 && !was_first; tries++) {
 		struct job spin = job_new(&busy);
@@ -177,7 +167,7 @@ static void all_gates_close_at_once(void)
 
 	check_ok(gpu_fill(&exporter, bo.va, SIZE, 1, 0));
 	for (i = 0; i < 2; i++) {
-		imported[i] = import(&user[i], fd);
+		imported[i] = gpu_import(&user[i], fd);
 		held[i] = job_new(&user[i]);
 		job_wait_fence(&user[i], &held[i], &hold[i]);
 		drover_submission_check(held[i].sub, imported[i].va, SIZE, 1, 0);
@@ -221,9 +211,9 @@ static void endless_job_stops_no_move(void)
 	uint64_t va;
 
 	check_ok(gpu_fill(&exporter, bo.va, SIZE, 3, 1));
-	imported = import(&good, fd);
+	imported = gpu_import(&good, fd);
 	check_ok(gpu_check(&good, imported.va, SIZE, 3, 1));
-	va = import(&hung, fd).va;
+	va = gpu_import(&hung, fd).va;
 	drover_submission_spin(spin.sub, 60000000);
 	drover_submission_fill(spin.sub, va, SIZE, 0xbad, 0);
 	job_submit(&spin);
@@ -247,7 +237,7 @@ static void destroyed_while_suspending(void)
 	struct mover mover;
 
 	check_ok(gpu_fill(&exporter, bo.va, SIZE, 3, 1));
-	imported = import(&user, bo_export(bo.bo));
+	imported = gpu_import(&user, bo_export(bo.bo));
 	job_wait_fence(&user, &job, &hold);
 	drover_submission_add(job.sub, imported.va, imported.va, imported.va, SIZE);
 	job_submit(&job);
@@ -265,7 +255,7 @@ static void destroyed_while_suspending(void)
 static void use_and_hang_around(int socket, const struct held_fence *hold)
 {
 	struct gpu user = gpu_open(1);
-	struct client_bo imported = import(&user, receive_fd(socket));
+	struct client_bo imported = gpu_import(&user, receive_fd(socket));
 	struct job job = job_new(&user);
 
 	job_wait_fence(&user, &job, hold);
@@ -324,7 +314,7 @@ static void unbound_while_suspending(void)
 	pthread_t thread;
 
 	check_ok(gpu_fill(&exporter, bo.va, SIZE, 3, 1));
-	imported = import(&user, bo_export(bo.bo));
+	imported = gpu_import(&user, bo_export(bo.bo));
 	job_wait_fence(&user, &job, &hold);
 	drover_submission_add(job.sub, imported.va, imported.va, imported.va, SIZE);
 	job_submit(&job);
@@ -369,7 +359,7 @@ static struct user user_new(struct gpu gpu, int dmabuf, unsigned int index)
 {
 	struct user user = {.gpu = gpu};
 
-	user.page = import(&user.gpu, dmabuf).va + index * PAGE;
+	user.page = gpu_import(&user.gpu, dmabuf).va + index * PAGE;
 	user.private.bo = bo_new_private(&user.gpu, 2 * PAGE, VRAM | GTT);
 	user.private.va = gpu_bind(&user.gpu, user.private.bo);
 	user.one = user.private.va;
@@ -514,7 +504,7 @@ static void poison_shows(void)
 	char path[128];
 
 	check_ok(gpu_fill(&exporter, bo.va, SIZE, 3, 1));
-	imported = import(&user, bo_export(bo.bo));
+	imported = gpu_import(&user, bo_export(bo.bo));
 	check_ok(gpu_check(&user, imported.va, SIZE, 3, 1));
 	debugfs_path(exporter.dev, "skip_invalidations", path, sizeof(path));
 	check_ok(write_file(path, "1"));

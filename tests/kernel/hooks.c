@@ -25,8 +25,7 @@ static struct share share_new(void)
 
 	share.bo = gpu_bo(&share.exporter, SIZE, VRAM | GTT);
 	fd = bo_export(share.bo.bo);
-	share.import.bo = bo_import(&share.importer, fd);
-	share.import.va = gpu_bind(&share.importer, share.import.bo);
+	share.import = gpu_import(&share.importer, fd);
 	close(fd);
 	check_ok(gpu_fill(&share.exporter, share.bo.va, SIZE, 1, 1));
 	check_ok(gpu_check(&share.importer, share.import.va, SIZE, 1, 1));

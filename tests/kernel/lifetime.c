@@ -31,14 +31,6 @@ struct share {
 	struct client_bo bo, import;
 };
 
-static struct client_bo import_fd(struct gpu *importer, int fd)
-{
-	struct client_bo import = {.bo = bo_import(importer, fd)};
-
-	import.va = gpu_bind(importer, import.bo);
-	return import;
-}
-
 static struct share share_new(unsigned int exporter, unsigned int importer, uint32_t value)
 {
 	struct share share = {.exporter = gpu_open(exporter), .importer = gpu_open(importer)};
@@ -47,7 +39,7 @@ static struct share share_new(unsigned int exporter, unsigned int importer, uint
 	share.bo = gpu_bo(&share.exporter, SIZE, VRAM | GTT);
 	check_ok(gpu_fill(&share.exporter, share.bo.va, SIZE, value, 1));
 	fd = bo_export(share.bo.bo);
-	share.import = import_fd(&share.importer, fd);
+	share.import = gpu_import(&share.importer, fd);
 	close(fd);
 	check_ok(gpu_check(&share.importer, share.import.va, SIZE, value, 1));
 	return share;
@@ -111,7 +103,7 @@ static void exporters_process_is_killed(void)
 	close(socket[1]);
 	fd = receive_fd(socket[0]);
 	importer = gpu_open(1);
-	import = import_fd(&importer, fd);
+	import = gpu_import(&importer, fd);
 	close(fd);
 	test_kill(child);
 
@@ -132,7 +124,7 @@ static _Noreturn void import_and_wait(int fd, int socket)
 {
 	int sync_file;
 	struct gpu gpu = gpu_open(1);
-	struct client_bo import = import_fd(&gpu, fd);
+	struct client_bo import = gpu_import(&gpu, fd);
 	struct job job = job_new(&gpu);
 
 	check_ok(gpu_check(&gpu, import.va, SIZE, 1, 1));
@@ -216,7 +208,7 @@ static void imports_come_and_go_during_moves(void)
 	check_ok(gpu_fill(&gpu, bo.va, SIZE, 1, 1));
 	evictor = test_thread(keep_evicting, bo.bo);
 	for (round = 0; round < 60; round++) {
-		struct client_bo import = import_fd(&importer, fd);
+		struct client_bo import = gpu_import(&importer, fd);
 
 		if (round % 3)
 			check_ok(gpu_check(&importer, import.va, SIZE, 1, 1));
@@ -303,7 +295,7 @@ static void dmabuf_alone_keeps_the_memory(void)
 	gpu_close(&gpu);
 	for (round = 0; round < 2; round++) {
 		importer = gpu_open(1 + round);
-		import = import_fd(&importer, fd);
+		import = gpu_import(&importer, fd);
 		check_ok(gpu_check(&importer, import.va, SIZE, 5, 1));
 		drover_bo_unref(import.bo);
 		gpu_close(&importer);
@@ -311,7 +303,7 @@ static void dmabuf_alone_keeps_the_memory(void)
 	}
 	gpu = gpu_open(0);
 	check(eventually(!device_info(gpu.dev).vram_used), "it wasn't evicted");
-	import = import_fd(&gpu, fd);
+	import = gpu_import(&gpu, fd);
 	check_ok(gpu_check(&gpu, import.va, SIZE, 5, 1));
 	close(fd);
 	check_ok(gpu_check(&gpu, import.va, SIZE, 5, 1));
@@ -327,7 +319,7 @@ static void descriptor_is_closed_before_and_after_import(void)
 	close(fd);
 	check_err(drover_bo_import(importer.dev, fd, &none), -EBADF);
 	fd = bo_export(bo.bo);
-	import = import_fd(&importer, fd);
+	import = gpu_import(&importer, fd);
 	close(fd);
 	check_ok(gpu_fill(&gpu, bo.va, SIZE, 1, 1));
 	check_ok(gpu_check(&importer, import.va, SIZE, 1, 1));
@@ -541,7 +533,7 @@ static void exporters_device_is_unbound(void)
 	touch(words);
 	if (!drover_bo_import(gpu_open(2).dev, fd, &again)) {
 		struct gpu third = gpu_open(2);
-		struct client_bo import = import_fd(&third, fd);
+		struct client_bo import = gpu_import(&third, fd);
 
 		check_err(gpu_check(&third, import.va, SIZE, 1, 1), -ENODEV);
 	}
@@ -573,7 +565,7 @@ static void importers_device_is_unbound(void)
 	check_ok(gpu_fill(&share.exporter, share.bo.va, SIZE, 2, 1));
 	third = gpu_open(2);
 	fd = bo_export(share.bo.bo);
-	import = import_fd(&third, fd);
+	import = gpu_import(&third, fd);
 	check_ok(gpu_check(&third, import.va, SIZE, 2, 1));
 	devices_bind();
 	check_works(0, 1);

@@ -14,8 +14,6 @@
 #include <xf86drm.h>
 
 #define SIZE       (64 * KIB)
-/* For how long something that must not happen is given the chance to. */
-#define CHANCE_MS  20
 #define MIN_RUN_MS 40
 
 typedef struct drm_drover_command command_t;

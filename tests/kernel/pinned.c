@@ -19,16 +19,6 @@ struct pins {
 	struct client_bo bo[PINNED], import[PINNED];
 };
 
-static struct client_bo import_bo(struct gpu *importer, struct drover_bo *bo)
-{
-	int fd = bo_export(bo);
-	struct client_bo import = {.bo = bo_import(importer, fd)};
-
-	close(fd);
-	import.va = gpu_bind(importer, import.bo);
-	return import;
-}
-
 static struct pins pins_new(void)
 {
 	struct pins pins = {.exporter = gpu_open(0), .importer = gpu_open(1)};
@@ -37,7 +27,7 @@ static struct pins pins_new(void)
 	for (i = 0; i < PINNED; i++) {
 		pins.bo[i] = gpu_bo(&pins.exporter, MIB, VRAM | GTT);
 		check_ok(gpu_fill(&pins.exporter, pins.bo[i].va, MIB, i, 1));
-		pins.import[i] = import_bo(&pins.importer, pins.bo[i].bo);
+		pins.import[i] = gpu_import_bo(&pins.importer, pins.bo[i].bo);
 	}
 	return pins;
 }
@@ -106,7 +96,7 @@ static void pinned_twice_is_charged_once(void)
 {
 	struct gpu exporter = gpu_open(0), one = gpu_open(1), two = gpu_open(2);
 	struct client_bo bo = gpu_bo(&exporter, MIB, VRAM | GTT);
-	struct client_bo first = import_bo(&one, bo.bo), second = import_bo(&two, bo.bo);
+	struct client_bo first = gpu_import_bo(&one, bo.bo), second = gpu_import_bo(&two, bo.bo);
 
 	check_eq(bo_info(bo.bo).pins, 2);
 	check_eq(device_info(exporter.dev).pinned, MIB);
@@ -185,7 +175,7 @@ static void limit_is_enforced(void)
 		check_ok(gpu_fill(&pins.exporter, bo[i].va, MIB, 100 + i, 1));
 	}
 	for (i = 0; i < 2; i++)
-		import[i] = import_bo(&pins.importer, bo[i].bo);
+		import[i] = gpu_import_bo(&pins.importer, bo[i].bo);
 	check_eq(device_info(pins.exporter.dev).pinned, 12 * MIB);
 	fd = bo_export(bo[2].bo);
 	check_err(drover_bo_import(pins.importer.dev, fd, &refused), -ENOSPC);
@@ -200,8 +190,7 @@ static void limit_is_enforced(void)
 	check_ok(drover_vm_unbind(pins.importer.vm, import[0].va, MIB));
 	drover_bo_unref(import[0].bo);
 	check(eventually(device_info(pins.exporter.dev).pinned == 11 * MIB), "an import is gone");
-	import[0].bo = bo_import(&pins.importer, fd);
-	import[0].va = gpu_bind(&pins.importer, import[0].bo);
+	import[0] = gpu_import(&pins.importer, fd);
 	check_ok(gpu_check(&pins.importer, import[0].va, MIB, 102, 1));
 	close(fd);
 }

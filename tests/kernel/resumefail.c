@@ -31,8 +31,7 @@ static struct set set_new(void)
 	for (i = 0; i < IMPORTS; i++) {
 		set.exported[i] = gpu_bo(&set.exporter, SIZE, VRAM | GTT);
 		fd = bo_export(set.exported[i].bo);
-		set.imported[i].bo = bo_import(&set.user, fd);
-		set.imported[i].va = gpu_bind(&set.user, set.imported[i].bo);
+		set.imported[i] = gpu_import(&set.user, fd);
 		close(fd);
 		check_ok(gpu_fill(&set.exporter, set.exported[i].va, SIZE, i, 1));
 	}

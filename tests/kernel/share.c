@@ -31,22 +31,12 @@ static bool have_p2p(struct gpu *gpu)
 	return device_info(gpu->dev).flags & DRM_DROVER_DEVICE_P2P;
 }
 
-static struct client_bo import_bo(struct gpu *importer, struct drover_bo *bo)
-{
-	int fd = bo_export(bo);
-	struct client_bo import = {.bo = bo_import(importer, fd)};
-
-	close(fd);
-	import.va = gpu_bind(importer, import.bo);
-	return import;
-}
-
 static struct share share_new(unsigned int exporter, unsigned int importer)
 {
 	struct share share = {.exporter = gpu_open(exporter), .importer = gpu_open(importer)};
 
 	share.bo = gpu_bo(&share.exporter, SIZE, VRAM | GTT);
-	share.import = import_bo(&share.importer, share.bo.bo);
+	share.import = gpu_import_bo(&share.importer, share.bo.bo);
 	return share;
 }
 
@@ -143,7 +133,7 @@ static void imported_while_evicted(void)
 
 	check_ok(gpu_fill(&exporter, bo.va, SIZE, 8, 1));
 	check_ok(drover_bo_evict(bo.bo, NULL));
-	import = import_bo(&importer, bo.bo);
+	import = gpu_import_bo(&importer, bo.bo);
 	check_eq(bo_info(import.bo).placement, EVICTED);
 	check_ok(gpu_check(&importer, import.va, SIZE, 8, 1));
 	check_ok(gpu_check(&exporter, bo.va, SIZE, 8, 1));
@@ -154,7 +144,7 @@ static void exporter_does_not_use_it(void)
 {
 	struct gpu exporter = gpu_open(0), importer = gpu_open(1), third = gpu_open(2);
 	struct drover_bo *bo = bo_new(&exporter, SIZE, VRAM | GTT);
-	struct client_bo one = import_bo(&importer, bo), two = import_bo(&third, bo);
+	struct client_bo one = gpu_import_bo(&importer, bo), two = gpu_import_bo(&third, bo);
 	uint32_t round;
 
 	for (round = 0; round < 3; round++) {
@@ -175,7 +165,8 @@ static void exporter_does_not_use_it(void)
 static void vram_only(void)
 {
 	struct gpu exporter = gpu_open(0), importer = gpu_open(1);
-	struct client_bo bo = gpu_bo(&exporter, SIZE, VRAM), import = import_bo(&importer, bo.bo);
+	struct client_bo bo = gpu_bo(&exporter, SIZE, VRAM),
+			 import = gpu_import_bo(&importer, bo.bo);
 
 	check_ok(gpu_fill(&exporter, bo.va, SIZE, 5, 1));
 	if (have_p2p(&exporter)) {
@@ -275,7 +266,7 @@ static void both_directions_at_once(void)
 		check_ok(gpu_fill(&gpu[i], own[i].va, SIZE, 100 + i, 1));
 	}
 	for (i = 0; i < 2; i++)
-		other[i] = import_bo(&gpu[i], own[1 - i].bo);
+		other[i] = gpu_import_bo(&gpu[i], own[1 - i].bo);
 
 	for (round = 0; round < 4; round++) {
 		struct job job[2] = {job_new(&gpu[0]), job_new(&gpu[1])};
@@ -311,7 +302,7 @@ static void imports_larger_than_the_exporters_memory(void)
 		check_ok(drover_vm_unbind(exporter.vm, bo[i].va, SIZE));
 	}
 	for (i = 0; i < ARRAY_SIZE(bo); i++) {
-		import = import_bo(&importer, bo[i].bo);
+		import = gpu_import_bo(&importer, bo[i].bo);
 		check_ok(gpu_check(&importer, import.va, SIZE, i, 1));
 		check_ok(drover_vm_unbind(importer.vm, import.va, SIZE));
 	}
@@ -329,7 +320,7 @@ static void many_imports_evicted_together(void)
 	for (i = 0; i < ARRAY_SIZE(bo); i++) {
 		bo[i] = gpu_bo(&exporter, 16 * KIB, VRAM | GTT);
 		check_ok(gpu_fill(&exporter, bo[i].va, 16 * KIB, i, 1));
-		import[i] = import_bo(&importer, bo[i].bo);
+		import[i] = gpu_import_bo(&importer, bo[i].bo);
 	}
 	check_ok(gpu_fill(&importer, 0, 0, 0, 0)); /* makes them resident, by the way */
 	check_eq(vm_info(&importer).resident_bytes, ARRAY_SIZE(bo) * 16 * KIB);
@@ -393,7 +384,7 @@ static void comes_home(void)
 	check(same == share.bo.bo, "a BO and its own dma-buf have two handles");
 	check_eq(bo_info(again).flags, DRM_DROVER_BO_EXPORTED);
 	check_ok(gpu_fill(&home, va, SIZE, 4, 1));
-	third = import_bo(&other, share.import.bo);
+	third = gpu_import_bo(&other, share.import.bo);
 	check_ok(gpu_check(&other, third.va, SIZE, 4, 1));
 	check_reads(&share, 4, 1);
 	close(fd);
@@ -546,8 +537,7 @@ static void two_processes(void)
 	close(socket[1]);
 	fd = receive_fd(socket[0]);
 	importer = gpu_open(1);
-	import.bo = bo_import(&importer, fd);
-	import.va = gpu_bind(&importer, import.bo);
+	import = gpu_import(&importer, fd);
 	close(fd);
 	for (round = 0; round <= 4; round++) {
 		if (round)

@@ -71,8 +71,7 @@ static void fdinfo_says_how_much_memory(void)
 	vram = gpu_bo(&gpu, 2 * MIB, VRAM);
 	gtt = gpu_bo(&gpu, 3 * MIB, GTT);
 	shared = bo_new(&gpu, MIB, VRAM | GTT);
-	import.bo = bo_import(&other, bo_export(shared));
-	import.va = gpu_bind(&other, import.bo);
+	import = gpu_import(&other, bo_export(shared));
 	check_ok(gpu_fill(&other, import.va, MIB, 1, 1));
 
 	check_eq(fdinfo(gpu.dev, "drm-total-vram"), 3 * MIB);
@@ -222,8 +221,7 @@ static void debugfs_gem_sums_up(void)
 	struct gem_sums sums;
 
 	bo_new_private(&gpu, MIB, VRAM);
-	import.bo = bo_import(&gpu, bo_export(bo_new(&other, MIB, VRAM)));
-	import.va = gpu_bind(&gpu, import.bo);
+	import = gpu_import(&gpu, bo_export(bo_new(&other, MIB, VRAM)));
 	check_ok(gpu_fill(&gpu, import.va, MIB, 1, 1));
 	check_ok(drover_bo_evict(vram.bo, NULL));
 	check_ok(gpu_fill(&gpu, vram.va, MIB, 1, 1));
@@ -361,8 +359,7 @@ static void events_fire(void)
 	exporter = gpu_open(0);
 	importer = gpu_open(1);
 	bo = gpu_bo(&exporter, 5 * PAGE, VRAM | GTT);
-	import.bo = bo_import(&importer, bo_export(bo.bo));
-	import.va = gpu_bind(&importer, import.bo);
+	import = gpu_import(&importer, bo_export(bo.bo));
 	check_ok(gpu_fill(&importer, import.va, PAGE, 1, 1));
 	check_ok(gpu_fill(&exporter, bo.va, PAGE, 1, 1));
 

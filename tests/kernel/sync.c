@@ -10,16 +10,14 @@
 #include <poll.h>
 #include <unistd.h>
 
-#define READ      DROVER_ACCESS_READ
-#define WRITE     DROVER_ACCESS_WRITE
+#define READ   DROVER_ACCESS_READ
+#define WRITE  DROVER_ACCESS_WRITE
 
-#define SIZE      (64 * KIB)
+#define SIZE   (64 * KIB)
 /* What the BO holds before, what the first job writes, what the second one writes. */
-#define OLD       1
-#define FIRST     1000
-#define SECOND    2000
-/* For how long something that must not happen is given the chance to. */
-#define CHANCE_NS (20 * 1000000LL)
+#define OLD    1
+#define FIRST  1000
+#define SECOND 2000
 
 /* A BO of device 0 in a VM of both devices, each with a BO to copy to. */
 struct share {
@@ -46,8 +44,7 @@ static struct share share_new(void)
 		share.copy[i] = gpu_bo(&share.gpu[i], SIZE, VRAM | GTT);
 	share.bo[0] = gpu_bo(&share.gpu[0], SIZE, VRAM | GTT);
 	share.dmabuf = bo_export(share.bo[0].bo);
-	share.bo[1].bo = bo_import(&share.gpu[1], share.dmabuf);
-	share.bo[1].va = gpu_bind(&share.gpu[1], share.bo[1].bo);
+	share.bo[1] = gpu_import(&share.gpu[1], share.dmabuf);
 	use_all(&share);
 	return share;
 }
@@ -105,7 +102,7 @@ static struct job held_job(const struct share *share, unsigned int side, uint32_
 
 static void check_waits(struct job *second)
 {
-	check_err(drover_sync_wait(second->done, 0, CHANCE_NS, 0), -ETIME);
+	check_err(drover_sync_wait(second->done, 0, CHANCE_MS * 1000000LL, 0), -ETIME);
 }
 
 static void check_does_not_wait(struct job *second, struct job *first)

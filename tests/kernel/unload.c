@@ -7,7 +7,6 @@
 
 #include <fcntl.h>
 #include <linux/sync_file.h>
-#include <linux/udmabuf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -264,16 +263,12 @@ static void a_signalled_fence_may_stay_behind(void)
 /* The fence of a job that listed another driver's buffer is in that buffer's reservation object. */
 static void a_fence_in_foreign_hands(void)
 {
-	int memfd = check_sys(memfd_create("drover-test", MFD_ALLOW_SEALING | MFD_CLOEXEC));
-	int dev = check_sys(open("/dev/udmabuf", O_RDWR | O_CLOEXEC)), dmabuf, sync_file;
-	struct udmabuf_create create = {.memfd = memfd, .size = SIZE};
+	uint32_t *words;
+	int dmabuf = udmabuf_new(SIZE, &words), sync_file;
 	struct drover_bo *import;
 	struct gpu gpu;
 	struct job job;
 
-	check_sys(ftruncate(memfd, SIZE));
-	check_sys(fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK));
-	dmabuf = check_sys(ioctl(dev, UDMABUF_CREATE, &create));
 	load(SMALL);
 	gpu = gpu_open(0);
 	import = bo_import(&gpu, dmabuf);

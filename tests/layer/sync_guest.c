@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include <drm/vgem_drm.h>
-#include <linux/udmabuf.h>
 #include <xf86drm.h>
 
 #define READ  DROVER_ACCESS_READ
@@ -307,25 +306,6 @@ static void vgem_writes(void)
 	application_close(&application);
 }
 
-/* A dma-buf that has no driver with fences: udmabuf. */
-static int udmabuf_new(uint32_t **words)
-{
-	int memfd = check_sys(memfd_create("sync", MFD_ALLOW_SEALING));
-	int device = check_sys(open("/dev/udmabuf", O_RDWR | O_CLOEXEC)), dmabuf;
-	struct udmabuf_create create = {.memfd = memfd, .flags = UDMABUF_FLAGS_CLOEXEC};
-
-	create.size = SIZE;
-	check_sys(ftruncate(memfd, SIZE));
-	check_sys(fcntl(memfd, F_ADD_SEALS, F_SEAL_SHRINK));
-	dmabuf = check_sys(ioctl(device, UDMABUF_CREATE, &create));
-	*words = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
-	check(*words != MAP_FAILED, "a memfd can't be mapped: %m");
-	fill_words(*words, SIZE, OLD, 1);
-	close(device);
-	close(memfd);
-	return dmabuf;
-}
-
 struct held_writer {
 	uint32_t *words;
 	void (*signal)(void *data);
@@ -347,7 +327,7 @@ static void check_foreign_fence(int sync_file, void (*signal)(void *data), void 
 {
 	struct application application = application_open(&(struct options){0});
 	struct held_writer writer = {.signal = signal, .data = data};
-	int dmabuf = udmabuf_new(&writer.words);
+	int dmabuf = udmabuf_new(SIZE, &writer.words);
 	struct buffer shared = shared_import(&application, dmabuf);
 	struct commands commands = copy_commands(&application, &shared, true, true);
 	pthread_t thread;
@@ -408,7 +388,7 @@ static void readers_do_not_wait_for_readers(void)
 	struct application application = application_open(&(struct options){0});
 	struct held_fence fence = fence_hold();
 	uint32_t *words;
-	int dmabuf = udmabuf_new(&words);
+	int dmabuf = udmabuf_new(SIZE, &words);
 	struct buffer shared = shared_import(&application, dmabuf);
 	struct commands commands = commands_begin(application.device);
 	const VkBufferMemoryBarrier barrier = {
