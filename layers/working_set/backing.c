@@ -117,6 +117,8 @@ err_bo:
 
 void backing_abandon(struct memory_device *memory, struct backing *backing)
 {
+	if (!memory_is_ours(memory))
+		return;
 	drover_bo_unref(backing->bo);
 	if (backing->counted)
 		usage_remove(memory->gpu, backing->heap, backing->size);
@@ -124,6 +126,8 @@ void backing_abandon(struct memory_device *memory, struct backing *backing)
 
 void backing_destroy(struct memory_device *memory, struct backing *backing)
 {
+	if (!memory_is_ours(memory))
+		return;
 	/* If it can't be unbound (the device went away), its address must not be used again. */
 	if (!drover_vm_unbind(memory->vm, backing->address, backing->size))
 		addresses_give_back(&memory->addresses, backing->address, backing->size);

@@ -48,7 +48,11 @@ VkResult backing_create(struct memory_device *memory, uint64_t size, enum usage_
 VkResult backing_import(struct memory_device *memory, int fd, bool opaque, uint64_t size,
 			enum usage_heap heap, struct backing *backing);
 
-/* backing_destroy() - unbind it and let go of it; the CPU must not touch it any more */
+/*
+ * backing_destroy() - unbind it and let go of it; the CPU must not touch it any more
+ *
+ * Leaves it to the parent in a child of fork(), as does backing_abandon().
+ */
 void backing_destroy(struct memory_device *memory, struct backing *backing);
 
 /* backing_abandon() - the same where the VM goes anyway: what is bound in it is unbound with it */

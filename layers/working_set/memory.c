@@ -116,6 +116,8 @@ static VkResult make_backing(struct memory_device *memory, const struct request 
 	if (!size || size > UINT64_MAX - (PAGE - 1) || heap >= USAGE_HEAP_COUNT)
 		return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 	size = (size + PAGE - 1) / PAGE * PAGE;
+	if (!memory_is_ours(memory))
+		return VK_ERROR_OUT_OF_DEVICE_MEMORY;
 	if (!request->import_fd)
 		return backing_create(memory, size, heap, request->exportable, backing);
 	return backing_import(memory, request->import_fd->fd,
@@ -225,6 +227,9 @@ get_memory_fd_properties(VkDevice handle, VkExternalMemoryHandleTypeFlagBits han
 	/* nobody may ask about an opaque one */
 	if (handle_type != VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT)
 		return VK_ERROR_INVALID_EXTERNAL_HANDLE;
+	/* the parent may have the same import under the same handle */
+	if (!memory_is_ours(device->memory))
+		return VK_ERROR_OUT_OF_HOST_MEMORY;
 	error = drover_bo_import(device->memory->drover, fd, &bo);
 	if (error)
 		/* this call may not speak of device memory, which -ENOSPC is about */
@@ -313,6 +318,7 @@ static VkResult memory_device_create(struct layer_device *device,
 	memory = calloc(1, sizeof(*memory));
 	if (!memory)
 		return VK_ERROR_OUT_OF_HOST_MEMORY;
+	memory->process = virtual_gpu->process;
 	memory->drover = virtual_gpu->drover;
 	memory->vm = virtual_gpu->vm;
 	memory->aperture = virtual_gpu->aperture;

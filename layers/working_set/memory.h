@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 #include <vulkan/vulkan.h>
 
@@ -25,6 +27,8 @@ struct layer_device;
 
 /* What virtual mode keeps for a VkDevice. */
 struct memory_device {
+	/* see memory_is_ours() */
+	pid_t process;
 	struct drover_device *drover;
 	struct drover_vm *vm;
 	/* the aperture: the CPU's address of GPU address 0 */
@@ -38,6 +42,17 @@ struct memory_device {
 	/* VkDeviceMemory -> struct memory */
 	struct table memories;
 };
+
+/*
+ * memory_is_ours() - whether this process is the one that created the device
+ *
+ * A child of fork() has its parent's file, and whatever it does there (its exit handlers may
+ * destroy everything) happens to the parent's memory.
+ */
+static inline bool memory_is_ours(const struct memory_device *memory)
+{
+	return memory->process == getpid();
+}
 
 /*
  * memory_type_bits() - which of the virtual GPU's memory types stand for the driver's

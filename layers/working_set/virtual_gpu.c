@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <xf86drm.h>
 
@@ -305,6 +306,7 @@ VkResult virtual_gpu_device_create(struct layer_device *device)
 	if (!created)
 		return VK_ERROR_OUT_OF_HOST_MEMORY;
 	created->gpu = gpu;
+	created->process = getpid();
 	created->va_start = gpu->info.va_start;
 	created->va_end = gpu->info.va_end;
 	ret = open_device(created);
@@ -325,11 +327,16 @@ void virtual_gpu_device_destroy(struct layer_device *device)
 
 	if (!virtual_gpu)
 		return;
-	drover_vm_unmap_aperture(virtual_gpu->vm, virtual_gpu->aperture,
-				 virtual_gpu->aperture_size);
 	drover_vm_unmap_status(virtual_gpu->status);
-	drover_vm_destroy(virtual_gpu->vm);
-	drover_device_close(virtual_gpu->drover);
+	if (virtual_gpu->process == getpid()) {
+		drover_vm_unmap_aperture(virtual_gpu->vm, virtual_gpu->aperture,
+					 virtual_gpu->aperture_size);
+		drover_vm_destroy(virtual_gpu->vm);
+		drover_device_close(virtual_gpu->drover);
+	} else {
+		/* The aperture isn't inherited; the VM and all in it are the parent's. */
+		close(drover_device_fd(virtual_gpu->drover));
+	}
 	layer_free(device->allocator, virtual_gpu);
 	device->virtual_gpu = NULL;
 }

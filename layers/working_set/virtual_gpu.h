@@ -46,6 +46,8 @@ struct virtual_gpu {
 /* What a VkDevice has of its virtual GPU. Nothing changes as long as the device lives. */
 struct virtual_gpu_device {
 	const struct virtual_gpu *gpu;
+	/* The one that created it: a child of fork() must leave the VM alone. */
+	pid_t process;
 	struct drover_device *drover;
 	struct drover_vm *vm;
 	/* The byte at GPU address a is at aperture + a. */

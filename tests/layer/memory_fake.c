@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "memory_fake.h"
 
@@ -326,6 +327,7 @@ VkDevice fake_device_open(void)
 	device.instance = &instance;
 	device.physical_device = &physical_device;
 	device.handle = (VkDevice)&dispatch_pointer;
+	virtual_gpu.process = getpid();
 	device.virtual_gpu = &virtual_gpu;
 	below->AllocateMemory = driver_allocate;
 	below->FreeMemory = driver_free;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -593,6 +594,35 @@ static void a_device_goes_with_its_memory(void **state)
 	assert_null(fake_layer_device()->memory);
 }
 
+/* What is the parent's stays as it is, whatever its child does with it. */
+static void a_child_of_fork_changes_nothing(void **state)
+{
+	VkMemoryFdPropertiesKHR properties = {0};
+	VkDeviceMemory freed, kept, more;
+	int status;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(allocate(PAGE, VRAM, NULL, &freed), VK_SUCCESS);
+	assert_int_equal(allocate(PAGE, VRAM, NULL, &kept), VK_SUCCESS);
+	child = fork();
+	if (!child) {
+		bool ok = allocate(PAGE, VRAM, NULL, &more) == VK_ERROR_OUT_OF_DEVICE_MEMORY;
+
+		ok &= FAKE_COMMAND(GetMemoryFdPropertiesKHR)(
+			      device, VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT, 0,
+			      &properties) == VK_ERROR_OUT_OF_HOST_MEMORY;
+		free_memory(freed);
+		fake_device_close();
+		_exit(ok && fake.bos == 2 && fake.bindings == 2 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	free_memory(freed);
+	free_memory(kept);
+	assert_nothing_exists();
+}
+
 /* A device that gets no memory objects has nothing of them, and another can be made. */
 static void a_device_that_cannot_be_made(void **state)
 {
@@ -643,6 +673,7 @@ int main(void)
 		TEST(a_bind_that_fails_costs_no_address),
 		TEST(an_unbind_that_fails_costs_the_address),
 		TEST(a_device_goes_with_its_memory),
+		TEST(a_child_of_fork_changes_nothing),
 		TEST(a_device_that_cannot_be_made),
 	};
 

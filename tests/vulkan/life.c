@@ -182,6 +182,59 @@ static void an_application_forks(void)
 	vulkan_device_close(device);
 }
 
+/* As exit handlers do that a child has from its parent. */
+static _Noreturn void destroy_all(struct device *device, struct buffer *buffer, int socket)
+{
+	struct buffer more = buffer_create(device, SIZE, 0);
+
+	device->instance->messages_expected = true;
+	if (!is_plain())
+		check_result(buffer_allocate(&more, vram_type(device), NULL),
+			     VK_ERROR_OUT_OF_DEVICE_MEMORY);
+	buffer_free(buffer);
+	check_eq(check_sys(send(socket, "", 1, 0)), 1);
+	/* the driver may wait for threads that only its parent has, with or without the layer */
+	vulkan_device_close(device);
+	/* until it is killed */
+	for (;;)
+		pause();
+}
+
+static void a_child_destroys_what_its_parent_uses(void)
+{
+	struct device *device = vulkan_device_open(NULL, 0);
+	struct buffer freed = buffer_new(device, SIZE, vram_type(device), 0);
+	struct buffer kept = buffer_new(device, SIZE, vram_type(device), 0);
+	struct buffer more;
+	int sockets[2];
+	pid_t child;
+	char byte;
+
+	check_sys(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets));
+	buffer_fill(&freed, 1, 2);
+	buffer_fill(&kept, 3, 4);
+	child = test_fork();
+	if (!child)
+		destroy_all(device, &freed, sockets[1]);
+	close(sockets[1]);
+	check_eq(check_sys(recv(sockets[0], &byte, 1, 0)), 1);
+	sleep_ms(300);
+	test_kill(child);
+	buffer_check(&freed, 1, 2);
+	buffer_check(&kept, 3, 4);
+	/* what the child gave back isn't given to anybody else */
+	more = buffer_new(device, SIZE, vram_type(device), 0);
+	buffer_fill(&more, 5, 6);
+	buffer_check(&freed, 1, 2);
+	buffer_check(&kept, 3, 4);
+	buffer_check(&more, 5, 6);
+	buffer_free(&more);
+	buffer_free(&kept);
+	buffer_free(&freed);
+	close(sockets[0]);
+	vulkan_device_close(device);
+}
+
 static _Noreturn void work_for_ever(int socket)
 {
 	struct device *device = vulkan_device_open(NULL, 0);
@@ -398,6 +451,7 @@ static const struct test tests[] = {
 	TEST(threads_that_allocate_from_one_device),
 	TEST(nothing_is_left_of_devices_that_are_gone),
 	TEST(an_application_forks),
+	TEST(a_child_destroys_what_its_parent_uses),
 	TEST(a_process_is_killed),
 	TEST(a_gpu_goes_away),
 	TEST(a_gpu_goes_away_before_its_device_is_made),
