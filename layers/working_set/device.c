@@ -301,19 +301,23 @@ VKAPI_ATTR VkResult VKAPI_CALL layer_create_device(VkPhysicalDevice handle,
 						   const VkAllocationCallbacks *allocator,
 						   VkDevice *device_handle)
 {
-	struct layer_physical_device *physical_device = layer_physical_device_of(handle);
+	struct layer_physical_device *physical_device;
 	struct layer_device_request request = {
-		.physical_device = physical_device,
 		.create_info = *create_info,
 		.application_create_info = create_info,
 		.allocator = allocator,
 	};
 	struct layer_device *device;
 	struct table_spare spare;
-	VkResult result = VK_ERROR_OUT_OF_HOST_MEMORY;
+	VkResult result = layer_physical_devices_enumerate(layer_instance_of(handle));
 
+	if (result != VK_SUCCESS)
+		return result;
+	result = VK_ERROR_OUT_OF_HOST_MEMORY;
+	physical_device = layer_physical_device_of(handle);
 	if (!physical_device)
-		return VK_ERROR_OUT_OF_HOST_MEMORY;
+		return result;
+	request.physical_device = physical_device;
 	device = new_device(physical_device, create_info, allocator);
 	if (!device)
 		return VK_ERROR_OUT_OF_HOST_MEMORY;

@@ -46,8 +46,13 @@ static const struct hidden_feature {
 	/* an address that the memory had in another run can't be asked for */
 	HIDDEN(BUFFER_DEVICE_ADDRESS_FEATURES, VkPhysicalDeviceBufferDeviceAddressFeatures,
 	       bufferDeviceAddressCaptureReplay),
+	/* of an extension that isn't shown: there is a newer one, and Vulkan 1.2 */
+	HIDDEN(BUFFER_DEVICE_ADDRESS_FEATURES_EXT, VkPhysicalDeviceBufferDeviceAddressFeaturesEXT,
+	       bufferDeviceAddress),
 	HIDDEN(BUFFER_DEVICE_ADDRESS_FEATURES_EXT, VkPhysicalDeviceBufferDeviceAddressFeaturesEXT,
 	       bufferDeviceAddressCaptureReplay),
+	HIDDEN(BUFFER_DEVICE_ADDRESS_FEATURES_EXT, VkPhysicalDeviceBufferDeviceAddressFeaturesEXT,
+	       bufferDeviceAddressMultiDevice),
 	HIDDEN(VULKAN_1_2_FEATURES, VkPhysicalDeviceVulkan12Features,
 	       bufferDeviceAddressCaptureReplay),
 	{STRUCTURE_TYPE_ZERO_INITIALIZE_DEVICE_MEMORY_FEATURES,

@@ -125,7 +125,7 @@ static size_t image_format_struct_size(VkStructureType type)
 }
 
 /* Copies @chain without the handle type, and without what the layer can't know the size of. */
-static const void *without_handle_type(const void *chain,
+static const void *without_handle_type(struct layer_instance *instance, const void *chain,
 				       union image_format_struct copies[MAX_IMAGE_FORMAT_STRUCTS])
 {
 	const VkBaseInStructure *structure;
@@ -134,8 +134,17 @@ static const void *without_handle_type(const void *chain,
 	for (structure = chain; structure; structure = structure->pNext) {
 		size_t size = image_format_struct_size(structure->sType);
 
-		if (!size || count == MAX_IMAGE_FORMAT_STRUCTS)
+		if (structure->sType ==
+		    VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_IMAGE_FORMAT_INFO)
 			continue;
+		if (!size || count == MAX_IMAGE_FORMAT_STRUCTS) {
+			layer_log(&instance->log, LAYER_LOG_INFO,
+				  "A question about the format of a shared image has a structure "
+				  "of type %d, which the driver isn't asked about: the layer knows "
+				  "no such structure there",
+				  (int)structure->sType);
+			continue;
+		}
 		memcpy(&copies[count], structure, size);
 		copies[count].base.pNext = NULL;
 		if (count)
@@ -172,7 +181,7 @@ static VkResult shared_image(PFN_vkGetPhysicalDeviceImageFormatProperties2 below
 		properties->imageFormatProperties = (VkImageFormatProperties){0};
 		return VK_ERROR_FORMAT_NOT_SUPPORTED;
 	}
-	changed.pNext = without_handle_type(info->pNext, copies);
+	changed.pNext = without_handle_type(layer_instance_of(handle), info->pNext, copies);
 	result = below(handle, &changed, properties);
 	if (external)
 		external->externalMemoryProperties = result == VK_SUCCESS

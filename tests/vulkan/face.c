@@ -4,6 +4,8 @@
  * their heaps and memory types, and that what can't work over such memory isn't
  * offered. Two devices.
  */
+/* provisional extensions, too */
+#define VK_ENABLE_BETA_EXTENSIONS
 #include "harness.h"
 
 #include <stdlib.h>
@@ -286,6 +288,77 @@ static void extensions_that_cannot_work_are_hidden(void)
 	instance_close(instance);
 }
 
+/* By the registry. */
+static const struct feature_structure {
+	/* with any of these, separated by spaces, it may be asked for */
+	const char *extensions;
+	VkStructureType type;
+	size_t size;
+} feature_structures[] = {
+#define FEATURES(extensions, type, structure) {extensions, type, sizeof(structure)},
+#include "features.inc"
+#undef FEATURES
+};
+
+static bool offers_any(VkPhysicalDevice physical, const char *names)
+{
+	char copy[512], *rest = copy, *name;
+
+	snprintf(copy, sizeof(copy), "%s", names);
+	while ((name = strsep(&rest, " ")))
+		if (offers(physical, name))
+			return true;
+	return false;
+}
+
+static bool has_a_feature(VkPhysicalDevice physical, const struct feature_structure *structure)
+{
+	VkPhysicalDeviceFeatures2 features = {
+		.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+	};
+	VkBaseOutStructure *asked = calloc(1, structure->size);
+	const VkBool32 *bits = (const VkBool32 *)(asked + 1);
+	size_t i, count = (structure->size - sizeof(*asked)) / sizeof(*bits);
+	bool found = false;
+
+	check(asked, "no memory");
+	asked->sType = structure->type;
+	features.pNext = asked;
+	vkGetPhysicalDeviceFeatures2(physical, &features);
+	for (i = 0; i < count; i++)
+		found |= bits[i];
+	free(asked);
+	return found;
+}
+
+static void features_of_hidden_extensions_are_hidden(void)
+{
+	unsigned int i, num_hidden = 0, num_offered = 0;
+	struct instance *instance;
+
+	need_gpus(1);
+	instance = instance_open();
+	/* about structures of extensions that aren't there */
+	instance->messages_expected = true;
+	for (i = 0; i < ARRAY_SIZE(feature_structures); i++) {
+		const struct feature_structure *structure = &feature_structures[i];
+		bool has = has_a_feature(instance->physical[0], structure);
+
+		if (offers_any(instance->physical[0], structure->extensions)) {
+			num_offered += has;
+			continue;
+		}
+		num_hidden++;
+		check(!has,
+		      "%s is hidden, and a feature of it is there: hide it in "
+		      "layers/working_set/features.c",
+		      structure->extensions);
+	}
+	check(num_hidden && num_offered, "%u are hidden, %u are there: these aren't the features",
+	      num_hidden, num_offered);
+	instance_close(instance);
+}
+
 /* With the host's own memory the driver alone can't do without: still no trace of it. */
 static void an_application_that_asks_for_nothing_gets_nothing(void)
 {
@@ -331,6 +404,7 @@ static const struct test tests[] = {
 	TEST(sparse_memory_is_hidden),
 	TEST(a_device_with_sparse_binding_is_refused),
 	TEST(extensions_that_cannot_work_are_hidden),
+	TEST(features_of_hidden_extensions_are_hidden),
 	TEST(an_application_that_asks_for_nothing_gets_nothing),
 };
 
