@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Owns the heaps and memory types of a virtual GPU, and how much of them a process may expect to get. */
+#include <string.h>
+
 #include "physical.h"
+#include "resident.h"
 #include "usage.h"
 
 _Static_assert((int)VIRTUAL_GPU_VRAM == USAGE_HEAP_VRAM && (int)VIRTUAL_GPU_GTT == USAGE_HEAP_GTT,
@@ -29,32 +32,36 @@ void memory_properties_fill(const struct virtual_gpu *gpu,
 }
 
 /*
- * What this process has (wherever it is at the moment), and what others left. Never more than
- * the heap, nor nothing: the specification's limits.
+ * The heap without what others hold of it now. So what was evicted for them is missing, and who
+ * has more than the budget is told to do with less. Never more than the heap, nor nothing: the
+ * specification's limits.
  */
 static void fill_heap(VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget, uint32_t heap,
-		      uint64_t usage, uint64_t size, uint64_t used_by_all)
+		      uint64_t usage, uint64_t resident, uint64_t size, uint64_t used_by_all)
 {
-	uint64_t unused = size > used_by_all ? size - used_by_all : 0;
-	uint64_t expected = usage + unused;
+	uint64_t others = used_by_all > resident ? used_by_all - resident : 0;
 
-	if (expected > size)
-		expected = size;
 	budget->heapUsage[heap] = usage;
-	budget->heapBudget[heap] = expected ? expected : 1;
+	budget->heapBudget[heap] = others < size ? size - others : 1;
 }
 
 void memory_properties_fill_budget(const struct virtual_gpu *gpu,
 				   VkPhysicalDeviceMemoryBudgetPropertiesEXT *budget)
 {
+	uint64_t usage[USAGE_HEAP_COUNT], resident[USAGE_HEAP_COUNT];
 	struct drm_drover_device_info info;
 
 	if (drover_device_info(gpu->drover, &info))
 		info = gpu->info; /* it went away */
 	for (uint32_t i = 0; i < VK_MAX_MEMORY_HEAPS; i++)
 		budget->heapUsage[i] = budget->heapBudget[i] = 0;
-	fill_heap(budget, VIRTUAL_GPU_VRAM, usage_of(gpu->info.device_index, USAGE_HEAP_VRAM),
+	for (enum usage_heap i = 0; i < USAGE_HEAP_COUNT; i++)
+		usage[i] = usage_of(gpu->info.device_index, i);
+	/* without /proc: as if nothing were evicted */
+	if (resident_of(gpu->info.device_index, resident))
+		memcpy(resident, usage, sizeof(resident));
+	fill_heap(budget, VIRTUAL_GPU_VRAM, usage[USAGE_HEAP_VRAM], resident[USAGE_HEAP_VRAM],
 		  info.vram_size, info.vram_used);
-	fill_heap(budget, VIRTUAL_GPU_GTT, usage_of(gpu->info.device_index, USAGE_HEAP_GTT),
+	fill_heap(budget, VIRTUAL_GPU_GTT, usage[USAGE_HEAP_GTT], resident[USAGE_HEAP_GTT],
 		  info.gtt_size, info.gtt_used);
 }

@@ -317,6 +317,9 @@ VkResult virtual_gpu_device_create(struct layer_device *device)
 		layer_free(device->allocator, created);
 		return to_result(ret);
 	}
+	created->file.gpu = gpu->info.device_index;
+	created->file.fd = drover_device_fd(created->drover);
+	resident_add(&created->file);
 	device->virtual_gpu = created;
 	return VK_SUCCESS;
 }
@@ -329,6 +332,7 @@ void virtual_gpu_device_destroy(struct layer_device *device)
 		return;
 	drover_vm_unmap_status(virtual_gpu->status);
 	if (virtual_gpu->process == getpid()) {
+		resident_remove(&virtual_gpu->file);
 		drover_vm_unmap_aperture(virtual_gpu->vm, virtual_gpu->aperture,
 					 virtual_gpu->aperture_size);
 		drover_vm_destroy(virtual_gpu->vm);

@@ -17,6 +17,8 @@
 
 #include <drover/drover.h>
 
+#include "resident.h"
+
 struct layer_device;
 struct layer_instance;
 struct layer_physical_device;
@@ -49,6 +51,7 @@ struct virtual_gpu_device {
 	/* The one that created it: a child of fork() must leave the VM alone. */
 	pid_t process;
 	struct drover_device *drover;
+	struct resident_file file;
 	struct drover_vm *vm;
 	/* The byte at GPU address a is at aperture + a. */
 	void *aperture;

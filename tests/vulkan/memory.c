@@ -332,6 +332,44 @@ static void budget_follows_allocations(void)
 	vulkan_device_close(device);
 }
 
+/* What others hold can't be had, however much of one's own was evicted for it. */
+static void budget_leaves_out_what_others_hold(void)
+{
+	struct buffer buffers[18];
+	VkDeviceSize budget, size;
+	struct device *device;
+	struct gpu other;
+	uint32_t type;
+	unsigned int i;
+
+	need_gpus(1);
+	device = vulkan_device_open(NULL, 0);
+	type = vram_type(device);
+	size = device->memory.memoryHeaps[device->memory.memoryTypes[type].heapIndex].size;
+	check_eq(size, 16 * MIB);
+	/* alone, all of it is one's own, also with more than that allocated */
+	for (i = 0; i < ARRAY_SIZE(buffers); i++) {
+		buffers[i] = buffer_new(device, MIB, type, 0);
+		buffer_fill(&buffers[i], i, 1);
+	}
+	check_eq(heap_usage(device, type, &budget), ARRAY_SIZE(buffers) * MIB);
+	check(budget > size - MIB && budget <= size, "alone, the budget is %llu bytes of %llu",
+	      (unsigned long long)budget, (unsigned long long)size);
+
+	other = gpu_open(0);
+	for (i = 0; i < 6; i++)
+		check_ok(gpu_fill(&other, gpu_bo(&other, MIB, VRAM).va, MIB, i, 1));
+	check_eq(heap_usage(device, type, &budget), ARRAY_SIZE(buffers) * MIB);
+	check(budget > size - 7 * MIB && budget <= size - 6 * MIB,
+	      "the budget is %llu bytes of %llu, of which another client has %llu",
+	      (unsigned long long)budget, (unsigned long long)size, 6 * MIB);
+	for (i = 0; i < ARRAY_SIZE(buffers); i++) {
+		buffer_check(&buffers[i], i, 1);
+		buffer_free(&buffers[i]);
+	}
+	vulkan_device_close(device);
+}
+
 /* All of VRAM and GTT can be allocated, from one type, and no more. */
 static void memory_ends_where_vram_and_gtt_end(void)
 {
@@ -523,6 +561,7 @@ static const struct test tests[] = {
 	TEST(images_of_many_formats),
 	TEST(dedicated_allocations),
 	TEST(budget_follows_allocations),
+	TEST(budget_leaves_out_what_others_hold),
 	TEST(memory_ends_where_vram_and_gtt_end),
 	TEST(no_allocation_is_larger_than_its_heap),
 	TEST(priority_changes_no_contents),
