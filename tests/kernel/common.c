@@ -301,6 +301,16 @@ int submit_now(const struct gpu *gpu)
 	return error;
 }
 
+bool gate_closes(const struct gpu *gpu)
+{
+	struct drm_drover_vm_info info;
+
+	if (!eventually(submit_now(gpu) == -EINTR))
+		return false;
+	info = vm_info(gpu);
+	return info.submitted - info.completed < device_info(gpu->dev).max_jobs;
+}
+
 int gpu_fill(const struct gpu *gpu, uint64_t va, uint64_t size, uint32_t value, uint32_t step)
 {
 	struct job job = job_new(gpu);

@@ -243,6 +243,8 @@ void job_free(struct job *job);
  * Return: 0, or -EINTR if SUBMIT was still waiting after 100 ms
  */
 int submit_now(const struct gpu *gpu);
+/** gate_closes() - whether SUBMIT has to wait, now or soon, and not for a place in the queue; as submit_now() */
+bool gate_closes(const struct gpu *gpu);
 
 /** gpu_fill() - run one FILL; 0 or its error */
 int gpu_fill(const struct gpu *gpu, uint64_t va, uint64_t size, uint32_t value, uint32_t step);
