@@ -2,9 +2,11 @@
 /* The settings `stats` and `trace_file`: that the numbers and the fences are those that they should be. */
 #include "sync_world.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static int errors = -1, messages[2];
@@ -19,18 +21,26 @@ static void open_with(const struct options *options)
 	world_open(options);
 }
 
-/* Ends the world. The first parts of the text are as printf() would say them, and the rest are times. */
-static void check_summary(unsigned int submissions, const char *expected)
+/* Ends the world. */
+static void read_messages(char *text, size_t size)
 {
-	char text[8192] = "", wanted[512];
 	ssize_t length;
 
 	world_close();
 	assert_int_equal(dup2(errors, 2), 2);
 	close(errors);
-	length = read(messages[0], text, sizeof(text) - 1);
+	length = read(messages[0], text, size - 1);
 	close(messages[0]);
 	assert_true(length > 0);
+	text[length] = '\0';
+}
+
+/* Ends the world. The first parts of the text are as printf() would say them, and the rest are times. */
+static void check_summary(unsigned int submissions, const char *expected)
+{
+	char text[8192], wanted[512];
+
+	read_messages(text, sizeof(text));
 	snprintf(wanted, sizeof(wanted), ": %u submissions; %s", submissions, expected);
 	if (!strstr(text, wanted)) {
 		print_error("expected: %s\n  actual: %s\n", wanted, text);
@@ -315,6 +325,40 @@ static void trace_of_many_fences(void **state)
 	unlink(path);
 }
 
+/* It's said that the trace is at an end, once, however many devices write it. */
+static void trace_without_room(void **state)
+{
+	static const char *const wanted = "the trace ends early: ";
+	char path[] = "/tmp/sync-stats.XXXXXX", text[8192], *said;
+	int fd = mkstemp(path), i;
+	struct rlimit limit, less;
+	VkDevice device;
+	VkQueue queue;
+
+	(void)state;
+	assert_true(fd >= 0);
+	signal(SIGXFSZ, SIG_IGN);
+	open_with(&(struct options){.trace_file = path});
+	world.recorder->say = NULL;
+	device = another_device(&queue);
+	getrlimit(RLIMIT_FSIZE, &limit);
+	less = limit;
+	less.rlim_cur = 100;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &less), 0);
+	for (i = 0; i < 2000; i++) {
+		check_vk(vkQueueSubmit(world.queue, 0, NULL, VK_NULL_HANDLE));
+		check_vk(vkQueueSubmit(queue, 0, NULL, VK_NULL_HANDLE));
+	}
+	vkDestroyDevice(device, NULL);
+	read_messages(text, sizeof(text));
+	setrlimit(RLIMIT_FSIZE, &limit);
+	close(fd);
+	unlink(path);
+	said = strstr(text, wanted);
+	assert_non_null(said);
+	assert_null(strstr(said + 1, wanted));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +370,7 @@ int main(void)
 		cmocka_unit_test(late_releases),
 		cmocka_unit_test(trace_of_two_devices),
 		cmocka_unit_test(trace_of_many_fences),
+		cmocka_unit_test(trace_without_room),
 	};
 
 	world_environment();
