@@ -6,40 +6,10 @@
  */
 #include "harness.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-#define DRIVER "/sys/bus/platform/drivers/drover"
-#define SIZE   (512 * KIB)
-
-/* ---- Virtual GPUs that go ---- */
-
-static void take_away(unsigned int index)
-{
-	char name[32];
-
-	snprintf(name, sizeof(name), "drover%u", index);
-	check_ok(write_file(DRIVER "/unbind", name));
-}
-
-/* Also at the start: a test that failed may have left one unbound. */
-static void bring_back(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < num_gpus(); i++) {
-		char name[32], path[128];
-
-		snprintf(name, sizeof(name), "drover%u", i);
-		snprintf(path, sizeof(path), DRIVER "/%s", name);
-		if (access(path, F_OK))
-			check_ok(write_file(DRIVER "/bind", name));
-	}
-	check(eventually(device_count() == num_gpus()),
-	      "a device that was bound again has no node");
-}
+#define SIZE (512 * KIB)
 
 /* ---- A device with everything that the virtual GPU offers, and an object of each kind ---- */
 
@@ -426,14 +396,13 @@ static void its_device_is_unbound(void)
 	struct world world;
 
 	need_gpus(2);
-	bring_back();
 	world = world_open(1);
 	check_all_are_tried(&world);
 	check_calls(&world, false);
-	take_away(1);
+	device_unbind(1);
 	check_calls(&world, true);
 	world_close(&world);
-	bring_back();
+	devices_bind();
 }
 
 /* Memory that is another device's, which goes away: the device itself stays. */
@@ -455,7 +424,6 @@ static void a_fault_cannot_be_served(void)
 	void *pointer;
 
 	need_gpus(2);
-	bring_back();
 	world = world_open(0);
 	exporter = gpu_open(1);
 	import.fd = bo_export(bo_new(&exporter, SIZE, VRAM | GTT));
@@ -463,13 +431,13 @@ static void a_fault_cannot_be_served(void)
 	check_vk(vkMapMemory(world.handle, memory, 0, VK_WHOLE_SIZE, 0, &pointer));
 	words = pointer;
 	words[0] = 1;
-	take_away(1);
+	device_unbind(1);
 	check_calls(&world, false);
 	check_eq(words[0], 0);
 	check_calls(&world, true);
 	vkFreeMemory(world.handle, memory, NULL);
 	world_close(&world);
-	bring_back();
+	devices_bind();
 }
 
 /* ---- What was submitted before ---- */
@@ -594,9 +562,8 @@ static void nothing_runs_any_more_when_it_is_told(void)
 	struct work work;
 
 	need_gpus(2);
-	bring_back();
 	work = work_submit();
-	take_away(1);
+	device_unbind(1);
 	start.semaphore = work.start;
 	check_eq(work.words[0], 0);
 	check_vk(vkSignalSemaphore(work.device->handle, &start));
@@ -604,7 +571,7 @@ static void nothing_runs_any_more_when_it_is_told(void)
 		     VK_ERROR_DEVICE_LOST);
 	check_work_is_over(&work);
 	work_end(&work);
-	bring_back();
+	devices_bind();
 }
 
 static VkResult signal_by_submit(const struct work *work)
@@ -674,14 +641,14 @@ static void refused_work_signals_its_timelines(void)
 	for (i = 0; i < ARRAY_SIZE(signals); i++) {
 		struct work work;
 
-		bring_back();
+		devices_bind();
 		work = work_submit();
-		take_away(1);
+		device_unbind(1);
 		check_result(signals[i](&work), VK_ERROR_DEVICE_LOST);
 		check_work_is_over(&work);
 		work_end(&work);
 	}
-	bring_back();
+	devices_bind();
 }
 
 /* It never comes: calls end nevertheless, and what ends later is waited for by those that wait. */
@@ -694,9 +661,8 @@ static void what_never_ends_holds_nobody_up(void)
 	struct work work;
 
 	need_gpus(2);
-	bring_back();
 	work = work_submit();
-	take_away(1);
+	device_unbind(1);
 	check_result(vkGetFenceStatus(work.device->handle, work.commands.done),
 		     VK_ERROR_DEVICE_LOST);
 	check_result(vkQueueSubmit(work.device->queue, 0, NULL, VK_NULL_HANDLE),
@@ -708,7 +674,7 @@ static void what_never_ends_holds_nobody_up(void)
 	check_result(vkDeviceWaitIdle(work.device->handle), VK_ERROR_DEVICE_LOST);
 	check_work_is_over(&work);
 	work_end(&work);
-	bring_back();
+	devices_bind();
 }
 
 static const struct test tests[] = {
