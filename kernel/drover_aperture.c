@@ -187,20 +187,30 @@ void drover_aperture_remove_object(struct drm_gem_object *gem)
 	}
 }
 
-static void drover_aperture_vma_open(struct vm_area_struct *vma)
+static void drover_vma_open(struct vm_area_struct *vma)
 {
 	struct drover_vm *vm = vma->vm_private_data;
 
 	drm_gpuvm_get(&vm->base);
+}
+
+static void drover_vma_close(struct vm_area_struct *vma)
+{
+	struct drover_vm *vm = vma->vm_private_data;
+
+	drm_gpuvm_put(&vm->base);
+}
+
+static void drover_aperture_vma_open(struct vm_area_struct *vma)
+{
+	drover_vma_open(vma);
 	drover_aperture_track(vma, true);
 }
 
 static void drover_aperture_vma_close(struct vm_area_struct *vma)
 {
-	struct drover_vm *vm = vma->vm_private_data;
-
 	drover_aperture_track(vma, false);
-	drm_gpuvm_put(&vm->base);
+	drover_vma_close(vma);
 }
 
 static int drover_no_mremap(struct vm_area_struct *vma)
@@ -230,23 +240,9 @@ static vm_fault_t drover_status_fault(struct vm_fault *vmf)
 	return 0;
 }
 
-static void drover_status_vma_open(struct vm_area_struct *vma)
-{
-	struct drover_vm *vm = vma->vm_private_data;
-
-	drm_gpuvm_get(&vm->base);
-}
-
-static void drover_status_vma_close(struct vm_area_struct *vma)
-{
-	struct drover_vm *vm = vma->vm_private_data;
-
-	drm_gpuvm_put(&vm->base);
-}
-
 static const struct vm_operations_struct drover_status_vm_ops = {
-	.open = drover_status_vma_open,
-	.close = drover_status_vma_close,
+	.open = drover_vma_open,
+	.close = drover_vma_close,
 	.mremap = drover_no_mremap,
 	.fault = drover_status_fault,
 };

@@ -322,6 +322,14 @@ static void drover_vm_drained(struct dma_fence *fence, struct dma_fence_cb *cb)
 	queue_delayed_work(wq, &vm->suspend_work, 0);
 }
 
+/* The fence of the last job, while that isn't done; jobs of a VM end in order. */
+static struct dma_fence *drover_vm_running_job(struct drover_vm *vm)
+{
+	lockdep_assert_held(&vm->gate);
+
+	return vm->last_job && !dma_fence_is_signaled(vm->last_job) ? vm->last_job : NULL;
+}
+
 /* Returns whether all jobs are done; if not, the work is queued when they are. */
 static bool drover_vm_check_drained(struct drover_vm *vm)
 {
@@ -333,7 +341,7 @@ static bool drover_vm_check_drained(struct drover_vm *vm)
 	/* Pairs with drover_vm_drained(). */
 	if (smp_load_acquire(&vm->drain_pending))
 		return false;
-	if (!vm->last_job || dma_fence_is_signaled(vm->last_job))
+	if (!drover_vm_running_job(vm))
 		return true;
 
 	vm->drain_pending = true;
@@ -479,9 +487,7 @@ bool drover_gate_open(struct drover_vm *vm)
  */
 static bool drover_vm_is_idle(struct drover_vm *vm)
 {
-	lockdep_assert_held(&vm->gate);
-
-	return !vm->is_longrun && (!vm->last_job || dma_fence_is_signaled(vm->last_job));
+	return !vm->is_longrun && !drover_vm_running_job(vm);
 }
 
 /* With nothing to wait for, the pair is unarmed here and now. */
@@ -726,7 +732,7 @@ bool drover_vm_is_drained(struct drover_vm *vm)
 	bool drained;
 
 	mutex_lock(&vm->gate);
-	drained = !vm->last_job || dma_fence_is_signaled(vm->last_job);
+	drained = !drover_vm_running_job(vm);
 	mutex_unlock(&vm->gate);
 	return drained;
 }
@@ -745,11 +751,10 @@ struct dma_fence *drover_object_busy(struct drm_gem_object *gem)
 
 	drm_gem_for_each_gpuvm_bo(vm_bo, gem) {
 		struct drover_vm *vm = to_drover_vm(vm_bo->vm);
-		struct dma_fence *fence = NULL;
+		struct dma_fence *fence;
 
 		mutex_lock(&vm->gate);
-		if (vm->last_job && !dma_fence_is_signaled(vm->last_job))
-			fence = dma_fence_get(vm->last_job);
+		fence = dma_fence_get(drover_vm_running_job(vm));
 		mutex_unlock(&vm->gate);
 		if (fence)
 			return fence;
