@@ -154,6 +154,7 @@ struct drover_device {
 };
 
 #define to_drover(d) container_of(d, struct drover_device, drm)
+#define bdev_to_drover(b) container_of(b, struct drover_device, ttm)
 
 /**
  * struct drover_client - what an open file is charged for
@@ -617,10 +618,18 @@ struct page *drover_page_cursor_advance(struct drover_page_cursor *cursor, unsig
 void drover_vram_write_ptes(struct ttm_resource *res, u64 *ptes);
 void drover_sg_write_ptes(struct sg_table *sgt, u64 *ptes);
 
-/* drover_move.c */
-extern const struct ttm_device_funcs drover_ttm_funcs;
+/* drover_tt.c */
+struct ttm_tt *drover_tt_create(struct ttm_buffer_object *bo, u32 page_flags);
+int drover_tt_populate(struct ttm_device *bdev, struct ttm_tt *tt,
+		       struct ttm_operation_ctx *ctx);
+void drover_tt_unpopulate(struct ttm_device *bdev, struct ttm_tt *tt);
+void drover_tt_destroy(struct ttm_device *bdev, struct ttm_tt *tt);
+int drover_tt_map(struct drover_device *drover, struct ttm_tt *ttm);
 struct sg_table *drover_tt_sg(struct ttm_tt *tt);
 void drover_tt_unplug(struct drover_device *drover, struct ttm_tt *tt);
+
+/* drover_move.c */
+extern const struct ttm_device_funcs drover_ttm_funcs;
 int drover_bo_vmap(struct drm_gem_object *gem, struct iosys_map *map);
 void drover_bo_vunmap(struct drm_gem_object *gem, struct iosys_map *map);
 

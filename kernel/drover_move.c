@@ -3,14 +3,9 @@
  * How contents move between VRAM, GTT and out of reach, and how the CPU gets at them.
  */
 
-#include <linux/dma-direct.h>
-#include <linux/dma-mapping.h>
 #include <linux/iosys-map.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
-
-#include <drm/drm_prime.h>
-#include <drm/ttm/ttm_pool.h>
 
 #include "drover_drv.h"
 #include "drover_trace.h"
@@ -20,132 +15,7 @@
  *
  * Moves are copies by the CPU: invalidate everybody who has the old place, wait
  * for all fences, copy. They run under the BO's reservation lock.
- *
- * A &struct drover_tt is mapped for DMA when the BO comes to GTT, and for as long
- * as it has the same pages. Most evictions go beyond GTT and need no mapping.
  */
-
-struct drover_tt {
-	struct ttm_tt base;
-	struct sg_table *sgt;
-};
-
-#define to_drover_tt(t) container_of(t, struct drover_tt, base)
-
-static struct drover_device *bdev_to_drover(struct ttm_device *bdev)
-{
-	return container_of(bdev, struct drover_device, ttm);
-}
-
-/* System memory. */
-
-/**
- * drover_tt_sg - the DMA mapping of a BO in GTT
- * @tt: its populated ttm_tt
- *
- * Return: the device's own mapping; owned by @tt.
- */
-struct sg_table *drover_tt_sg(struct ttm_tt *tt)
-{
-	return to_drover_tt(tt)->sgt;
-}
-
-static struct ttm_tt *drover_tt_create(struct ttm_buffer_object *bo, u32 page_flags)
-{
-	struct drover_tt *tt;
-
-	tt = kzalloc_obj(*tt);
-	if (!tt)
-		return NULL;
-
-	if (ttm_tt_init(&tt->base, bo, page_flags, ttm_cached, 0)) {
-		kfree(tt);
-		return NULL;
-	}
-	return &tt->base;
-}
-
-/*
- * The engine reads what it finds at the CPU address that belongs to a DMA
- * address; a bounce buffer there would hide the memory itself.
- */
-static bool drover_sg_is_direct(struct device *dev, struct sg_table *sgt)
-{
-	return dma_to_phys(dev, sg_dma_address(sgt->sgl)) == sg_phys(sgt->sgl);
-}
-
-static int drover_tt_map(struct drover_device *drover, struct drover_tt *tt)
-{
-	struct device *dev = drover->drm.dev;
-	struct sg_table *sgt;
-	int ret;
-
-	if (tt->sgt)
-		return 0;
-
-	sgt = drm_prime_pages_to_sg(&drover->drm, tt->base.pages, tt->base.num_pages);
-	if (IS_ERR(sgt))
-		return PTR_ERR(sgt);
-
-	ret = dma_map_sgtable(dev, sgt, DMA_BIDIRECTIONAL, 0);
-	if (ret)
-		goto err_free;
-	if (!drover_sg_is_direct(dev, sgt)) {
-		drm_err_once(&drover->drm, "DMA is bounced (swiotlb=force?): system memory can't be used\n");
-		ret = -EIO;
-		goto err_unmap;
-	}
-	tt->sgt = sgt;
-	return 0;
-
-err_unmap:
-	dma_unmap_sgtable(dev, sgt, DMA_BIDIRECTIONAL, 0);
-err_free:
-	sg_free_table(sgt);
-	kfree(sgt);
-	return ret;
-}
-
-static void drover_tt_unmap(struct drover_device *drover, struct drover_tt *tt)
-{
-	if (!tt->sgt)
-		return;
-	dma_unmap_sgtable(drover->drm.dev, tt->sgt, DMA_BIDIRECTIONAL, 0);
-	sg_free_table(tt->sgt);
-	kfree(tt->sgt);
-	tt->sgt = NULL;
-}
-
-static int drover_tt_populate(struct ttm_device *bdev, struct ttm_tt *tt,
-			      struct ttm_operation_ctx *ctx)
-{
-	return ttm_pool_alloc(&bdev->pool, tt, ctx);
-}
-
-static void drover_tt_unpopulate(struct ttm_device *bdev, struct ttm_tt *tt)
-{
-	drover_tt_unmap(bdev_to_drover(bdev), to_drover_tt(tt));
-	ttm_pool_free(&bdev->pool, tt);
-}
-
-static void drover_tt_destroy(struct ttm_device *bdev, struct ttm_tt *tt)
-{
-	ttm_tt_fini(tt);
-	kfree(to_drover_tt(tt));
-}
-
-/**
- * drover_tt_unplug - give back a BO's DMA mapping before the device goes
- * @drover: the device
- * @tt: the BO's ttm_tt, or NULL; its reservation lock must be held
- */
-void drover_tt_unplug(struct drover_device *drover, struct ttm_tt *tt)
-{
-	if (tt)
-		drover_tt_unmap(drover, to_drover_tt(tt));
-}
-
-/* Copies. */
 
 static struct page *drover_bo_page(struct drover_device *drover,
 				   struct ttm_buffer_object *bo,
@@ -275,7 +145,7 @@ static int drover_bo_move_contents(struct drover_device *drover,
 	int ret;
 
 	if (new_mem->mem_type == TTM_PL_TT) {
-		ret = drover_tt_map(drover, to_drover_tt(bo->ttm));
+		ret = drover_tt_map(drover, bo->ttm);
 		if (ret)
 			return ret;
 	}
