@@ -442,9 +442,11 @@ static int drover_init(struct drover_device *drover, u32 index)
 	if (ret)
 		return ret;
 	ret = drover_vram_init(drover, (u64)vram_mib << 20);
-	if (ret)
+	if (ret) {
 		drm_err(drm, "no memory for %u MiB of VRAM: choose a smaller vram_mib\n", vram_mib);
-	return ret;
+		return ret;
+	}
+	return drover_kept_init(drover);
 }
 
 static int drover_probe(struct platform_device *pdev)
@@ -548,6 +550,7 @@ static void drover_remove(struct platform_device *pdev)
 	/* What was made in the meantime. */
 	drover_lose_vms(drover);
 	drover_unplug_objects(drover);
+	drover_kept_unplug(drover);
 }
 
 /*

@@ -11,12 +11,14 @@
 
 #include <linux/dma-fence.h>
 #include <linux/gpu_buddy.h>
+#include <linux/hashtable.h>
 #include <linux/kref.h>
 #include <linux/llist.h>
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
 #include <linux/rhashtable-types.h>
 #include <linux/rwsem.h>
+#include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -64,6 +66,9 @@ struct sg_table;
 #define DROVER_MAX_CLIENT_VMS	256
 #define DROVER_MAX_DEVICE_VMS	1024
 
+/* What the debug mode fills places with that a BO has left. */
+#define DROVER_POISON		0xdb
+
 /* How often a resume looks again for what others wanted in the meantime. */
 #define DROVER_RESUME_PASSES	64
 
@@ -92,6 +97,26 @@ struct drover_vram {
 };
 
 /**
+ * struct drover_kept_pages - system memory that the next evictions get
+ *
+ * Owned by drover_tt.c.
+ */
+struct drover_kept_pages {
+	/** @lock: protects what follows; nothing is taken inside */
+	spinlock_t lock;
+	/** @lru: ttm_tts with their pages, the oldest first */
+	struct list_head lru;
+	/** @by_size: the same by their number of pages */
+	DECLARE_HASHTABLE(by_size, 6);
+	/** @pages: of all of them */
+	unsigned long pages;
+	/** @taken: BOs that got kept pages */
+	u64 taken;
+	/** @shrinker: gives them back when memory is short */
+	struct shrinker *shrinker;
+};
+
+/**
  * struct drover_device - a virtual GPU
  */
 struct drover_device {
@@ -109,6 +134,8 @@ struct drover_device {
 	struct drover_vram vram;
 	/** @gtt: manager of the system memory that the device can reach; a mere limit */
 	struct ttm_resource_manager gtt;
+	/** @kept: system memory that evicted BOs left when they came back */
+	struct drover_kept_pages kept;
 	/** @fence_mode_job: comparison mode: each submission fences each shared BO */
 	bool fence_mode_job;
 	/** @min_run: jiffies for which what a VM just used isn't worth evicting */
@@ -619,6 +646,10 @@ void drover_vram_write_ptes(struct ttm_resource *res, u64 *ptes);
 void drover_sg_write_ptes(struct sg_table *sgt, u64 *ptes);
 
 /* drover_tt.c */
+int drover_kept_init(struct drover_device *drover);
+void drover_kept_unplug(struct drover_device *drover);
+void drover_tt_keep(struct ttm_tt *tt, bool poisoned);
+void drover_tt_stay(struct ttm_tt *tt);
 struct ttm_tt *drover_tt_create(struct ttm_buffer_object *bo, u32 page_flags);
 int drover_tt_populate(struct ttm_device *bdev, struct ttm_tt *tt,
 		       struct ttm_operation_ctx *ctx);

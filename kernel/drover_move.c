@@ -77,23 +77,25 @@ static void drover_copy(struct drover_device *drover, struct ttm_buffer_object *
 
 #ifdef CONFIG_DRM_DROVER_TEST_HOOKS
 /* Whoever still uses the old place after its fences have signalled finds this. */
-static void drover_poison(struct drover_device *drover, struct ttm_buffer_object *bo)
+static bool drover_poison(struct drover_device *drover, struct ttm_buffer_object *bo)
 {
 	unsigned long left = PFN_UP(bo->base.size), count;
 	struct drover_page_cursor old;
 
 	if (!READ_ONCE(drover->poison))
-		return;
+		return false;
 	drover_page_cursor_first(&old, drover, bo->resource, bo->ttm);
 	for (; left; left -= count) {
 		count = drover_page_cursor_run(&old, left);
-		memset(page_address(drover_page_cursor_advance(&old, count)), 0xdb,
+		memset(page_address(drover_page_cursor_advance(&old, count)), DROVER_POISON,
 		       count << PAGE_SHIFT);
 	}
+	return true;
 }
 #else
-static void drover_poison(struct drover_device *drover, struct ttm_buffer_object *bo)
+static bool drover_poison(struct drover_device *drover, struct ttm_buffer_object *bo)
 {
+	return false;
 }
 #endif
 
@@ -141,7 +143,7 @@ static int drover_bo_move_contents(struct drover_device *drover,
 {
 	bool system_only = bo->resource && bo->resource->mem_type != TTM_PL_VRAM &&
 			   new_mem->mem_type != TTM_PL_VRAM;
-	bool has_contents = drover_bo_has_contents(bo);
+	bool has_contents = drover_bo_has_contents(bo), poisoned = false;
 	int ret;
 
 	if (new_mem->mem_type == TTM_PL_TT) {
@@ -160,8 +162,16 @@ static int drover_bo_move_contents(struct drover_device *drover,
 	}
 	drover_copy(drover, bo, new_mem, has_contents ? bo->resource : NULL);
 	if (has_contents)
-		drover_poison(drover, bo);
+		poisoned = drover_poison(drover, bo);
+	if (has_contents && new_mem->mem_type == TTM_PL_VRAM &&
+	    bo->resource->mem_type != TTM_PL_VRAM)
+		drover_tt_keep(bo->ttm, poisoned);
 	ttm_bo_move_sync_cleanup(bo, new_mem);
+	if (bo->resource != new_mem) {
+		/* Somebody's fence takes longer than TTM waits. */
+		drover_tt_stay(bo->ttm);
+		return -EBUSY;
+	}
 	return 0;
 
 no_copy:

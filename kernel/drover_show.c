@@ -20,8 +20,9 @@
  * What is pinned comes in a key of our own.
  *
  * debugfs: gem, vms and client_stats list what there is (clients is the DRM
- * core's own). Numbers are snapshots; places and counters are read without the
- * locks that they change under.
+ * core's own), kept_pages counts what drover_tt.c keeps for evictions. Numbers
+ * are snapshots; places and counters are read without the locks that they change
+ * under.
  */
 
 enum drover_region {
@@ -209,10 +210,23 @@ static int drover_debugfs_clients(struct seq_file *m, void *unused)
 	return 0;
 }
 
+static int drover_debugfs_kept(struct seq_file *m, void *unused)
+{
+	struct drm_debugfs_entry *entry = m->private;
+	struct drover_kept_pages *kept = &to_drover(entry->dev)->kept;
+
+	seq_puts(m, "pages taken\n");
+	spin_lock(&kept->lock);
+	seq_printf(m, "%lu %llu\n", kept->pages, kept->taken);
+	spin_unlock(&kept->lock);
+	return 0;
+}
+
 static const struct drm_debugfs_info drover_debugfs_files[] = {
 	{ "gem", drover_debugfs_gem },
 	{ "vms", drover_debugfs_vms },
 	{ "client_stats", drover_debugfs_clients },
+	{ "kept_pages", drover_debugfs_kept },
 };
 
 /**
