@@ -205,6 +205,8 @@ static void measure(struct drover_device *dev, struct results *results)
 		progress("repetition %u of %d", rep, REPS);
 		for (size_t i = 0; i < SIZES; i++) {
 			set = working_set_create(dev, sizes[i]);
+			/* what goes out and back again and again, as it does when memory is short */
+			time_evict(dev, &set, &warm_up, i);
 			time_evict(dev, &set, into, i);
 			time_kernel_memcpy(into);
 			time_memcpy(a, b, BYTES, &into->user_memcpy);
