@@ -670,6 +670,7 @@ static enum drm_gpu_sched_stat drover_timedout_job(struct drm_sched_job *base)
 {
 	struct drover_job *job = container_of(base, struct drover_job, base);
 	struct drover_vm *vm = job->vm;
+	bool cookie;
 
 	/*
 	 * Done at the last moment, and the next job may be running already; or the
@@ -681,11 +682,13 @@ static enum drm_gpu_sched_stat drover_timedout_job(struct drm_sched_job *base)
 
 	drm_dbg(&vm->drover->drm, "vm %u of pid %d lost: a job took more than %d ms\n",
 		vm->id, vm->client->pid, DROVER_JOB_TIMEOUT_MS);
+	cookie = dma_fence_begin_signalling();
 	WRITE_ONCE(job->timed_out, true);
 	drover_vm_lose(vm, ETIME);
 	drover_engine_wait_idle(&vm->engine);
 	drm_sched_stop(&vm->sched, base);
 	drover_sched_start(&vm->sched);
+	dma_fence_end_signalling(cookie);
 	return DRM_GPU_SCHED_STAT_RESET;
 }
 
