@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define DMA_BUF VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT
+#define DEPTH   VK_FORMAT_D24_UNORM_S8_UINT
 
 static int set_up(void **state)
 {
@@ -21,30 +22,6 @@ static int tear_down(void **state)
 	(void)state;
 	world_close();
 	return 0;
-}
-
-static VkImage image_create(VkImageUsageFlags usage, const void *chain)
-{
-	const VkExternalMemoryImageCreateInfo external = {
-		.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_IMAGE_CREATE_INFO,
-		.pNext = chain,
-		.handleTypes = DMA_BUF,
-	};
-	const VkImageCreateInfo info = {
-		.sType = VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO,
-		.pNext = &external,
-		.imageType = VK_IMAGE_TYPE_2D,
-		.format = VK_FORMAT_D24_UNORM_S8_UINT,
-		.extent = {16, 16, 1},
-		.mipLevels = 1,
-		.arrayLayers = 1,
-		.samples = VK_SAMPLE_COUNT_1_BIT,
-		.usage = usage,
-	};
-	VkImage image;
-
-	check_vk(vkCreateImage(world.device, &info, NULL, &image));
-	return image;
 }
 
 /* A command buffer that gives away either. @chain: more of the accesses, beside a read. */
@@ -217,10 +194,10 @@ static void images(void **state)
 	const VkImageUsageFlags usage = VK_IMAGE_USAGE_DEPTH_STENCIL_ATTACHMENT_BIT;
 
 	(void)state;
-	check_image(image_create(usage, NULL), bind_image, PUBLISHED);
-	check_image(image_create(usage, NULL), bind_image2, PUBLISHED);
-	check_image(image_create(usage, NULL), bind_image2_khr, PUBLISHED);
-	check_image(image_create(usage, NULL), bind_image2_failing, "1[rel]");
+	check_image(image_create(DEPTH, usage, 0, NULL), bind_image, PUBLISHED);
+	check_image(image_create(DEPTH, usage, 0, NULL), bind_image2, PUBLISHED);
+	check_image(image_create(DEPTH, usage, 0, NULL), bind_image2_khr, PUBLISHED);
+	check_image(image_create(DEPTH, usage, 0, NULL), bind_image2_failing, "1[rel]");
 }
 
 /* ---- Usage ---- */
@@ -234,9 +211,10 @@ static void usage_of_the_stencil_aspect(void **state)
 	};
 
 	(void)state;
-	check_image(image_create(VK_IMAGE_USAGE_SAMPLED_BIT, NULL), bind_image,
+	check_image(image_create(DEPTH, VK_IMAGE_USAGE_SAMPLED_BIT, 0, NULL), bind_image,
 		    "1[rel / !own] | export own | A+read");
-	check_image(image_create(VK_IMAGE_USAGE_SAMPLED_BIT, &written), bind_image, PUBLISHED);
+	check_image(image_create(DEPTH, VK_IMAGE_USAGE_SAMPLED_BIT, 0, &written), bind_image,
+		    PUBLISHED);
 }
 
 /* The 64 bits replace the others. */

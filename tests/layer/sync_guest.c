@@ -24,22 +24,6 @@
 
 /* ---- Timelines ---- */
 
-static VkSemaphore timeline_new(VkDevice device)
-{
-	const VkSemaphoreTypeCreateInfo type = {
-		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
-		.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE,
-	};
-	const VkSemaphoreCreateInfo info = {
-		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
-		.pNext = &type,
-	};
-	VkSemaphore semaphore;
-
-	check_vk(vkCreateSemaphore(device, &info, NULL, &semaphore));
-	return semaphore;
-}
-
 static void timeline_signal(VkDevice device, VkSemaphore semaphore, uint64_t value)
 {
 	const VkSemaphoreSignalInfo info = {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define DMA_BUF   VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT
+#define PLANES    VK_FORMAT_G8_B8R8_2PLANE_420_UNORM
 #define OPAQUE_FD VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT
 #define SIZE      65536
 
@@ -227,36 +228,13 @@ static void memory_freed_before_its_buffer(void **state)
 
 /* ---- Images ---- */
 
-static VkImage create_image(VkImageUsageFlags usage, VkImageCreateFlags flags)
-{
-	const VkExternalMemoryImageCreateInfo external = {
-		.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_IMAGE_CREATE_INFO,
-		.handleTypes = DMA_BUF,
-	};
-	const VkImageCreateInfo info = {
-		.sType = VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO,
-		.pNext = &external,
-		.flags = flags,
-		.imageType = VK_IMAGE_TYPE_2D,
-		.format = VK_FORMAT_G8_B8R8_2PLANE_420_UNORM,
-		.extent = {16, 16, 1},
-		.mipLevels = 1,
-		.arrayLayers = 1,
-		.samples = VK_SAMPLE_COUNT_1_BIT,
-		.usage = usage,
-	};
-	VkImage image;
-
-	check_vk(vkCreateImage(world.device, &info, NULL, &image));
-	return image;
-}
-
 /* Each plane in a dma-buf of its own. */
 static void disjoint_planes(void **state)
 {
 	static const VkImageAspectFlagBits aspects[] = {VK_IMAGE_ASPECT_PLANE_0_BIT,
 							VK_IMAGE_ASPECT_PLANE_1_BIT};
-	VkImage image = create_image(VK_IMAGE_USAGE_SAMPLED_BIT, VK_IMAGE_CREATE_DISJOINT_BIT);
+	VkImage image = image_create(PLANES, VK_IMAGE_USAGE_SAMPLED_BIT,
+				     VK_IMAGE_CREATE_DISJOINT_BIT, NULL);
 	int fds[2] = {dmabuf_new('A'), dmabuf_new('B')};
 	VkBindImagePlaneMemoryInfo planes[2];
 	VkBindImageMemoryInfo binds[2];
@@ -305,7 +283,7 @@ static void disjoint_planes(void **state)
 /* The barrier of Vulkan 1.0, for an image. */
 static void image_barriers(void **state)
 {
-	VkImage image = create_image(VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT, 0);
+	VkImage image = image_create(PLANES, VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT, 0, NULL);
 	VkCommandBuffer commands = command_buffer("both", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
 	const VkImageMemoryBarrier acquire_barrier = {
 		.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER,
@@ -338,7 +316,7 @@ static void image_barriers(void **state)
 
 static void swapchain_images_have_no_memory(void **state)
 {
-	VkImage image = create_image(VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT, 0);
+	VkImage image = image_create(PLANES, VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT, 0, NULL);
 	const VkBindImageMemorySwapchainInfoKHR swapchain = {
 		.sType = VK_STRUCTURE_TYPE_BIND_IMAGE_MEMORY_SWAPCHAIN_INFO_KHR,
 	};

@@ -310,6 +310,32 @@ VkBuffer buffer_create(VkBufferUsageFlags usage, bool external)
 	return buffer;
 }
 
+VkImage image_create(VkFormat format, VkImageUsageFlags usage, VkImageCreateFlags flags,
+		     const void *chain)
+{
+	const VkExternalMemoryImageCreateInfo external = {
+		.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_IMAGE_CREATE_INFO,
+		.pNext = chain,
+		.handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT,
+	};
+	const VkImageCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_IMAGE_CREATE_INFO,
+		.pNext = &external,
+		.flags = flags,
+		.imageType = VK_IMAGE_TYPE_2D,
+		.format = format,
+		.extent = {16, 16, 1},
+		.mipLevels = 1,
+		.arrayLayers = 1,
+		.samples = VK_SAMPLE_COUNT_1_BIT,
+		.usage = usage,
+	};
+	VkImage image;
+
+	check_vk(vkCreateImage(world.device, &info, NULL, &image));
+	return image;
+}
+
 struct shared shared_import(char dmabuf, VkBufferUsageFlags usage)
 {
 	struct shared shared = {.fd = dmabuf_new(dmabuf)};

@@ -94,6 +94,9 @@ void shared_free(struct shared *shared);
 /* memory_import() - import a descriptor, which is consumed */
 VkDeviceMemory memory_import(VkExternalMemoryHandleTypeFlagBits type, int fd);
 VkBuffer buffer_create(VkBufferUsageFlags usage, bool external);
+/* image_create() - an image for dma-bufs; @chain: extends VkExternalMemoryImageCreateInfo, may be NULL */
+VkImage image_create(VkFormat format, VkImageUsageFlags usage, VkImageCreateFlags flags,
+		     const void *chain);
 
 /* command_buffer() - a new one, recording */
 VkCommandBuffer command_buffer(const char *text, VkCommandBufferLevel level);

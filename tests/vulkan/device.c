@@ -345,3 +345,19 @@ void vulkan_device_close(struct device *device)
 		instance_close(device->instance);
 	free(device);
 }
+
+VkSemaphore timeline_new(VkDevice device)
+{
+	const VkSemaphoreTypeCreateInfo type = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+		.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE,
+	};
+	const VkSemaphoreCreateInfo info = {
+		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
+		.pNext = &type,
+	};
+	VkSemaphore semaphore;
+
+	check_vk(vkCreateSemaphore(device, &info, NULL, &semaphore));
+	return semaphore;
+}

@@ -100,6 +100,8 @@ struct device {
 /** vulkan_device_open() - a device for a virtual GPU; in an instance of its own if @instance is NULL */
 struct device *vulkan_device_open(struct instance *instance, unsigned int gpu);
 void vulkan_device_close(struct device *device);
+/** timeline_new() - a timeline semaphore, at 0 */
+VkSemaphore timeline_new(VkDevice device);
 
 /* ---- Memory ---- */
 

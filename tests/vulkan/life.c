@@ -293,22 +293,6 @@ static VkResult fill_result(const struct buffer *buffer)
 	return result ? result : commands_wait(&commands);
 }
 
-static VkSemaphore timeline_new(const struct device *device)
-{
-	const VkSemaphoreTypeCreateInfo type = {
-		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
-		.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE,
-	};
-	const VkSemaphoreCreateInfo info = {
-		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
-		.pNext = &type,
-	};
-	VkSemaphore semaphore;
-
-	check_vk(vkCreateSemaphore(device->handle, &info, NULL, &semaphore));
-	return semaphore;
-}
-
 static VkResult timeline_wait(const struct device *device, VkSemaphore semaphore)
 {
 	const uint64_t value = 1;
@@ -343,7 +327,7 @@ static void a_gpu_goes_away(void)
 	check_vk(vkCreateFence(device->handle,
 			       &(VkFenceCreateInfo){.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO},
 			       NULL, &fence));
-	semaphore = timeline_new(device);
+	semaphore = timeline_new(device->handle);
 	check_result(timeline_wait(device, semaphore), VK_TIMEOUT);
 	device_unbind(1);
 

@@ -454,22 +454,6 @@ struct work {
 /* So many times is all of the memory written: this takes a while. */
 #define ROUNDS 100
 
-static VkSemaphore timeline_new(const struct device *device)
-{
-	const VkSemaphoreTypeCreateInfo type = {
-		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
-		.semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE,
-	};
-	const VkSemaphoreCreateInfo info = {
-		.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
-		.pNext = &type,
-	};
-	VkSemaphore semaphore;
-
-	check_vk(vkCreateSemaphore(device->handle, &info, NULL, &semaphore));
-	return semaphore;
-}
-
 static void allocate_from_the_host(struct work *work)
 {
 	const VkExternalMemoryHandleTypeFlagBits handle_type =
@@ -526,7 +510,7 @@ static struct work work_submit(void)
 	uint32_t i;
 
 	work.device->instance->messages_expected = true;
-	work.start = timeline_new(work.device);
+	work.start = timeline_new(work.device->handle);
 	allocate_from_the_host(&work);
 	work.commands = commands_begin(work.device);
 	for (i = 1; i <= ROUNDS; i++) {
