@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "clock.h"
 #include "entry.h"
 #include "virtual_gpu.h"
 
@@ -44,14 +45,6 @@ static bool is_virtual(const struct layer_device *device)
 static bool is_lost(const struct layer_device *device)
 {
 	return virtual_gpu_lost_reason(device->virtual_gpu) != 0;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
 /* Waits until what was submitted to a queue of a lost device is over. */

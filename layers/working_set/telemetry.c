@@ -14,12 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <drover/drover.h>
 
 #include "bridge.h"
+#include "clock.h"
 #include "entry.h"
 #include "submit.h"
 #include "trace.h"
@@ -63,14 +63,6 @@ static const char *const wait_names[] = {
 	[TELEMETRY_FENCE_ACQUIRE] = "wait for an acquire",
 	[TELEMETRY_FENCE_RELEASE] = "wait for a release",
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
 
 void telemetry_add(struct layer_device *device, enum telemetry_counter counter, uint64_t count)
 {

@@ -18,8 +18,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 #define BUFFER_SIZE       65536
 #define LONGEST_EVENT     2048
@@ -53,14 +54,6 @@ static struct trace *traces;
 /* The process whose traces these are; asking the kernel for each event would take longer than the event. */
 static pid_t process;
 static pthread_once_t fork_handlers = PTHREAD_ONCE_INIT;
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
 
 /* Return: 0 or an errno. */
 static int write_at(int fd, const char *bytes, size_t count, off_t offset)

@@ -10,20 +10,6 @@
 #define DMA_BUF VK_EXTERNAL_MEMORY_HANDLE_TYPE_DMA_BUF_BIT_EXT
 #define DEPTH   VK_FORMAT_D24_UNORM_S8_UINT
 
-static int set_up(void **state)
-{
-	(void)state;
-	world_open(&(struct options){0});
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	world_close();
-	return 0;
-}
-
 /* A command buffer that gives away either. @chain: more of the accesses, beside a read. */
 static VkCommandBuffer release_either(VkBuffer buffer, VkImage image, const void *chain)
 {
@@ -275,7 +261,7 @@ static void accesses_beyond_64_bits(void **state)
 	check_usage(0, usage, &mask3, PUBLISHED);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, world_set_up, world_tear_down)
 
 int main(void)
 {

@@ -16,20 +16,6 @@
 #define OPAQUE_FD VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT
 #define SIZE      65536
 
-static int set_up(void **state)
-{
-	(void)state;
-	world_open(&(struct options){0});
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	world_close();
-	return 0;
-}
-
 static void begin_again(const struct options *options)
 {
 	world_close();
@@ -375,15 +361,13 @@ static void events_that_transfer(void **state)
 		.bufferMemoryBarrierCount = 1,
 		.pBufferMemoryBarriers = &barrier,
 	};
-	const VkEventCreateInfo info = {.sType = VK_STRUCTURE_TYPE_EVENT_CREATE_INFO};
 	VkCommandBuffer commands = command_buffer("wait", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
 	VkCommandBuffer again = command_buffer("again", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
 	PFN_vkCmdWaitEvents2KHR cmd_wait_events2_khr =
 		(PFN_vkCmdWaitEvents2KHR)vkGetDeviceProcAddr(world.device, "vkCmdWaitEvents2KHR");
-	VkEvent event;
+	VkEvent event = event_new();
 
 	(void)state;
-	check_vk(vkCreateEvent(world.device, &info, NULL, &event));
 	vkCmdWaitEvents2(commands, 1, &event, &dependency);
 	check_vk(vkEndCommandBuffer(commands));
 	busy('A');
@@ -548,7 +532,7 @@ static void vulkan_1_0(void **state)
 	shared_free(&a);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, world_set_up, world_tear_down)
 
 int main(void)
 {

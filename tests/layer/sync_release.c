@@ -62,6 +62,16 @@ static int tear_down(void **state)
 	return 0;
 }
 
+/* Lets all end, and frees what a test has used. */
+static void end(struct shared *shared, VkSemaphore one, VkSemaphore other)
+{
+	fences_are_signalled = true;
+	check_vk(vkDeviceWaitIdle(world.device));
+	vkDestroySemaphore(world.device, one, NULL);
+	vkDestroySemaphore(world.device, other, NULL);
+	shared_free(shared);
+}
+
 /* ---- Drivers that export ---- */
 
 static void value_that_the_host_signals_later(void **state)
@@ -120,10 +130,7 @@ static void value_that_a_queue_signals(void **state)
 	check_log("1[?t=4 rel {timeline} / !own] | 1[] own");
 	submit_batch(world.other_queue, (struct batch){.signal = t, .signal_value = 6});
 	check_log_becomes("1[!t=6 {timeline}] | export own | A+write");
-	fences_are_signalled = true;
-	check_vk(vkDeviceWaitIdle(world.device));
-	vkDestroySemaphore(world.device, t, NULL);
-	shared_free(&a);
+	end(&a, t, VK_NULL_HANDLE);
 }
 
 /* What the other queue signals is submitted, but waits itself for what isn't. */
@@ -142,11 +149,7 @@ static void value_that_depends_on_another(void **state)
 	check_log("");
 	host_signal(u, 1);
 	check_log_becomes("export own | A+write");
-	fences_are_signalled = true;
-	check_vk(vkDeviceWaitIdle(world.device));
-	vkDestroySemaphore(world.device, t, NULL);
-	vkDestroySemaphore(world.device, u, NULL);
-	shared_free(&a);
+	end(&a, t, u);
 }
 
 static void bind_sparse(VkQueue queue, struct batch batch)
@@ -188,11 +191,7 @@ static void sparse_binding(void **state)
 	check_log("");
 	host_signal(u, 1);
 	check_log_becomes("export own | A+write");
-	fences_are_signalled = true;
-	check_vk(vkDeviceWaitIdle(world.device));
-	vkDestroySemaphore(world.device, t, NULL);
-	vkDestroySemaphore(world.device, u, NULL);
-	shared_free(&a);
+	end(&a, t, u);
 }
 
 /* Two queues that wait for each other, and for something that ends it. */
@@ -213,11 +212,7 @@ static void queues_that_wait_for_each_other(void **state)
 	/* the host may signal it before the other queue does */
 	host_signal(t, 1);
 	check_log_becomes("export own | A+write");
-	fences_are_signalled = true;
-	check_vk(vkDeviceWaitIdle(world.device));
-	vkDestroySemaphore(world.device, t, NULL);
-	vkDestroySemaphore(world.device, u, NULL);
-	shared_free(&a);
+	end(&a, t, u);
 }
 
 /*
@@ -246,11 +241,7 @@ static void values_of_one_timeline(void **state)
 	check_log("");
 	host_signal(u, 1);
 	check_log_becomes("export own | A+write");
-	fences_are_signalled = true;
-	check_vk(vkDeviceWaitIdle(world.device));
-	vkDestroySemaphore(world.device, t, NULL);
-	vkDestroySemaphore(world.device, u, NULL);
-	shared_free(&a);
+	end(&a, t, u);
 }
 
 /* The batch waits for nothing, but one before it on the queue does. */
@@ -271,10 +262,7 @@ static void earlier_batch_that_waits(void **state)
 	check_log("1[rel {timeline} / !own] | export own | A+write");
 	host_signal(t, 1);
 	check_log_becomes("export own | A+write");
-	fences_are_signalled = true;
-	check_vk(vkDeviceWaitIdle(world.device));
-	vkDestroySemaphore(world.device, t, NULL);
-	shared_free(&a);
+	end(&a, t, VK_NULL_HANDLE);
 }
 
 /* A release, then a wait for whoever uses it: the release is published before the wait is submitted. */
@@ -526,10 +514,7 @@ static void signal_on_its_way(void **state)
 	submit_batch(world.other_queue, (struct batch){.signal = t, .signal_value = 1});
 	check_log_becomes("1[!t=1 {timeline}] | submitted | export own | A+write");
 	world.recorder->submitting = NULL;
-	fences_are_signalled = true;
-	check_vk(vkDeviceWaitIdle(world.device));
-	vkDestroySemaphore(world.device, t, NULL);
-	shared_free(&a);
+	end(&a, t, VK_NULL_HANDLE);
 }
 
 /* One with batches of the layer's: nothing is published, and the semaphores aren't used again. */

@@ -8,20 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static int set_up(void **state)
-{
-	(void)state;
-	world_open(&(struct options){0});
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	(void)state;
-	world_close();
-	return 0;
-}
-
 /* Others' work on a dma-buf that isn't over. */
 static int busy(char dmabuf, uint32_t access)
 {
@@ -485,7 +471,7 @@ static void releases_of_device_groups(void **state)
 	}
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, world_set_up, world_tear_down)
 
 int main(void)
 {

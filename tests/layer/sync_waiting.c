@@ -108,17 +108,24 @@ static void wait_for_host(VkCommandBuffer commands, VkEvent event)
 			VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, NULL, 0, NULL, 0, NULL);
 }
 
+static VkCommandBuffer commands_wait_for_host(VkEvent event)
+{
+	VkCommandBuffer commands = command_buffer("wait", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+
+	wait_for_host(commands, event);
+	check_vk(vkEndCommandBuffer(commands));
+	return commands;
+}
+
 /* The host may set an event when it likes, so nobody waits for whoever waits for it. */
 static void events_of_the_host(void **state)
 {
-	const VkEventCreateInfo info = {.sType = VK_STRUCTURE_TYPE_EVENT_CREATE_INFO};
 	struct shared a = shared_import('A', 0);
 	VkCommandBuffer wait = command_buffer("wait", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
 	VkCommandBuffer rel = commands_release("rel", &a);
-	VkEvent event;
+	VkEvent event = event_new();
 
 	(void)state;
-	check_vk(vkCreateEvent(world.device, &info, NULL, &event));
 	wait_for_host(wait, event);
 	release(wait, &a, 0);
 	check_vk(vkEndCommandBuffer(wait));
@@ -145,15 +152,13 @@ static void events_elsewhere_in_a_command_buffer(void **state)
 		.memoryBarrierCount = 1,
 		.pMemoryBarriers = &barrier,
 	};
-	const VkEventCreateInfo info = {.sType = VK_STRUCTURE_TYPE_EVENT_CREATE_INFO};
 	struct shared a = shared_import('A', 0);
 	VkCommandBuffer inner = command_buffer("inner", VK_COMMAND_BUFFER_LEVEL_SECONDARY);
 	VkCommandBuffer outer = command_buffer("outer", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
 	VkCommandBuffer newer = command_buffer("newer", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
-	VkEvent event;
+	VkEvent event = event_new();
 
 	(void)state;
-	check_vk(vkCreateEvent(world.device, &info, NULL, &event));
 	wait_for_host(inner, event);
 	check_vk(vkEndCommandBuffer(inner));
 	vkCmdExecuteCommands(outer, 1, &inner);
@@ -172,16 +177,12 @@ static void events_elsewhere_in_a_command_buffer(void **state)
 /* Nor for another queue's work that waits for a semaphore of it, of whatever type. */
 static void check_host_elsewhere(bool timeline)
 {
-	const VkEventCreateInfo info = {.sType = VK_STRUCTURE_TYPE_EVENT_CREATE_INFO};
 	struct shared a = shared_import('A', 0);
-	VkCommandBuffer wait = command_buffer("wait", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
 	VkCommandBuffer rel = commands_release("rel", &a);
 	VkSemaphore x = semaphore("x", timeline);
-	VkEvent event;
+	VkEvent event = event_new();
+	VkCommandBuffer wait = commands_wait_for_host(event);
 
-	check_vk(vkCreateEvent(world.device, &info, NULL, &event));
-	wait_for_host(wait, event);
-	check_vk(vkEndCommandBuffer(wait));
 	submit_batch(world.other_queue,
 		     (struct batch){.commands = wait, .signal = x, .signal_value = timeline});
 	submit_batch(world.queue,
@@ -207,16 +208,12 @@ static void events_of_the_host_elsewhere(void **state)
 /* A queue that is idle waits for nothing, whatever its fences say. */
 static void events_before_the_queue_was_idle(void **state)
 {
-	const VkEventCreateInfo info = {.sType = VK_STRUCTURE_TYPE_EVENT_CREATE_INFO};
 	struct shared a = shared_import('A', 0);
-	VkCommandBuffer wait = command_buffer("wait", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
 	VkCommandBuffer rel = commands_release("rel", &a);
-	VkEvent event;
+	VkEvent event = event_new();
+	VkCommandBuffer wait = commands_wait_for_host(event);
 
 	(void)state;
-	check_vk(vkCreateEvent(world.device, &info, NULL, &event));
-	wait_for_host(wait, event);
-	check_vk(vkEndCommandBuffer(wait));
 	submit(wait, true);
 	submit(rel, false);
 	check_log("1[wait] F | 1[] own | 1[rel]");
@@ -230,20 +227,16 @@ static void events_before_the_queue_was_idle(void **state)
 /* A submission that failed doesn't wait for the host. */
 static void events_in_a_submission_that_fails(void **state)
 {
-	const VkEventCreateInfo info = {.sType = VK_STRUCTURE_TYPE_EVENT_CREATE_INFO};
 	struct shared a = shared_import('A', 0);
-	VkCommandBuffer wait = command_buffer("wait", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
+	VkEvent event = event_new();
+	VkCommandBuffer wait = commands_wait_for_host(event);
 	const VkSubmitInfo submission = {
 		.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
 		.commandBufferCount = 1,
 		.pCommandBuffers = &wait,
 	};
-	VkEvent event;
 
 	(void)state;
-	check_vk(vkCreateEvent(world.device, &info, NULL, &event));
-	wait_for_host(wait, event);
-	check_vk(vkEndCommandBuffer(wait));
 	world.recorder->submitting = no_memory;
 	assert_int_equal(vkQueueSubmit(world.queue, 1, &submission, VK_NULL_HANDLE),
 			 VK_ERROR_OUT_OF_DEVICE_MEMORY);
@@ -257,16 +250,12 @@ static void events_in_a_submission_that_fails(void **state)
 /* A driver that can't export after all: what waited for the host before that is known. */
 static void events_before_exports_fail(void **state)
 {
-	const VkEventCreateInfo info = {.sType = VK_STRUCTURE_TYPE_EVENT_CREATE_INFO};
 	struct shared a = shared_import('A', 0);
-	VkCommandBuffer wait = command_buffer("wait", VK_COMMAND_BUFFER_LEVEL_PRIMARY);
 	VkCommandBuffer rel = commands_release("rel", &a);
-	VkEvent event;
+	VkEvent event = event_new();
+	VkCommandBuffer wait = commands_wait_for_host(event);
 
 	(void)state;
-	check_vk(vkCreateEvent(world.device, &info, NULL, &event));
-	wait_for_host(wait, event);
-	check_vk(vkEndCommandBuffer(wait));
 	submit(wait, true);
 	submit(rel, true);
 	/* there is nothing wrong with a sync file that waits for the host */

@@ -460,3 +460,26 @@ void submit(VkCommandBuffer commands, bool fence)
 
 	check_vk(vkQueueSubmit(world.queue, 1, &info, fence ? world.fence : VK_NULL_HANDLE));
 }
+
+int world_set_up(void **state)
+{
+	(void)state;
+	world_open(&(struct options){0});
+	return 0;
+}
+
+int world_tear_down(void **state)
+{
+	(void)state;
+	world_close();
+	return 0;
+}
+
+VkEvent event_new(void)
+{
+	const VkEventCreateInfo info = {.sType = VK_STRUCTURE_TYPE_EVENT_CREATE_INFO};
+	VkEvent event;
+
+	check_vk(vkCreateEvent(world.device, &info, NULL, &event));
+	return event;
+}

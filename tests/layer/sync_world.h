@@ -61,6 +61,9 @@ extern struct world world;
 /* world_open() - a new one; the log is empty and the fences `F` */
 void world_open(const struct options *options);
 void world_close(void);
+/* world_set_up() / world_tear_down() - cmocka's, for tests without options */
+int world_set_up(void **state);
+int world_tear_down(void **state);
 
 /* world_environment() - where the loader finds all this; before anything else */
 void world_environment(void);
@@ -94,6 +97,8 @@ void shared_free(struct shared *shared);
 /* memory_import() - import a descriptor, which is consumed */
 VkDeviceMemory memory_import(VkExternalMemoryHandleTypeFlagBits type, int fd);
 VkBuffer buffer_create(VkBufferUsageFlags usage, bool external);
+/* event_new() - an event that isn't set */
+VkEvent event_new(void);
 /* image_create() - an image for dma-bufs; @chain: extends VkExternalMemoryImageCreateInfo, may be NULL */
 VkImage image_create(VkFormat format, VkImageUsageFlags usage, VkImageCreateFlags flags,
 		     const void *chain);
